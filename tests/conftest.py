@@ -1,0 +1,24 @@
+"""What the tests share: quiet TensorFlow, real data, and a small trained model."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def digits():
+    import zoo
+
+    return zoo.load_data("digits")
+
+
+@pytest.fixture(scope="session")
+def data_directory():
+    """The folder of real data that ZOO_DATA_DIR names."""
+    directory = os.environ.get("ZOO_DATA_DIR")
+    if not directory or not Path(directory).is_dir():
+        pytest.skip("ZOO_DATA_DIR names no folder of real data")
+    return Path(directory)

@@ -1,0 +1,145 @@
+"""One contract that every registered model keeps, at sizes that keep the tests fast."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from zoo.registry import entry
+
+# Trainable and other parameters with default arguments; a change here is a change of a model.
+PARAMETERS = {
+    "cascade_cnn": 437_034,
+    "cascade_cnn_residual": 300_234,
+    "cascade_cnn_tiny": 1_490,
+    "lenet5": 61_706,
+    "mlp": 236_298,
+    "mlp_residual": 253_194,
+    "mlp_tiny": 25_546,
+    "vgg16": 138_357_544,
+    "vgg19": 143_667_240,
+}
+NAMES = zoo.list_models()
+
+
+def small(name, height=32, width=32):
+    """Build a model for small images and five classes, narrow where it would be slow."""
+    narrow = {"filters": (8,) * 5, "dense_units": (16, 16)} if name.startswith("vgg") else {}
+    keras.utils.set_random_seed(0)
+    return zoo.create(name, input_shape=(height, width, 3), num_classes=5, **narrow)
+
+
+def batch(model, size=8):
+    generator = np.random.default_rng(0)
+    images = generator.random((size, *model.input_shape[1:]), dtype="float32")
+    return images, np.arange(size) % 5
+
+
+def compiled(model):
+    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    return model
+
+
+def test_every_model_has_a_golden_parameter_count():
+    assert set(PARAMETERS) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameter_count_with_defaults(name):
+    assert zoo.create(name).count_params() == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [(32, 32), (40, 33)])
+def test_output_shape_and_range(name, size):
+    model = small(name, *size)
+    outputs = model.predict(batch(model)[0], verbose=0)
+    assert outputs.shape == (8, 5)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_input_and_output_are_named(name):
+    assert small(name).input_names == ["image"]
+    assert small(name).output_names == ["probabilities"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_variable_gets_a_finite_gradient(name):
+    import tensorflow as tf
+
+    model = small(name)
+    images, labels = batch(model)
+    with tf.GradientTape() as tape:
+        predicted = model(images, training=True)
+        loss = keras.ops.mean(keras.losses.sparse_categorical_crossentropy(labels, predicted))
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        assert gradient is not None, variable.path
+        assert np.isfinite(gradient).all(), variable.path
+        assert np.any(gradient), f"{variable.path} gets no gradient at all"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_lowers_the_loss_on_a_fixed_batch(name):
+    model = compiled(zoo.create(name, input_shape=(32, 32, 3), num_classes=5, dropout=0.0))
+    images, labels = batch(model)
+    losses = [model.train_on_batch(images, labels) for _ in range(6)]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keras_file_round_trip_is_exact(name, tmp_path):
+    model = small(name)
+    images, _ = batch(model)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        model.predict(images, verbose=0), again.predict(images, verbose=0)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_builders_are_deterministic_and_registry_round_trips(name):
+    found = entry(name)
+    arguments = {**found.arguments, "input_shape": (32, 32, 3), "num_classes": 5, "name": name}
+    direct = found.builder(**arguments)
+    by_name = zoo.create(name, input_shape=(32, 32, 3), num_classes=5)
+    assert direct.get_config() == by_name.get_config()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_headless_model_gives_features(name):
+    model = zoo.create(name, input_shape=(32, 32, 3), num_classes=0)
+    assert model.output_names == ["features"]
+    assert len(model.output_shape) == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_model_serves_the_same_numbers_in_a_fresh_process(name, tmp_path):
+    model = small(name)
+    images, _ = batch(model)
+    zoo.export_saved_model(model, tmp_path / "served")
+    np.save(tmp_path / "images.npy", images)
+    client = (
+        "import sys, numpy, tensorflow as tf\n"
+        "served = tf.saved_model.load(sys.argv[1] + '/served')\n"
+        "serve = served.signatures['serving_default']\n"
+        "images = tf.constant(numpy.load(sys.argv[1] + '/images.npy'))\n"
+        "numpy.save(sys.argv[1] + '/outputs.npy', serve(image=images)['probabilities'])\n"
+    )
+    subprocess.run([sys.executable, "-c", client, str(tmp_path)], check=True, timeout=120)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "outputs.npy"), model.predict(images, verbose=0), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_describe_tells_every_argument(name):
+    text = str(zoo.describe(name))
+    assert name in text
+    assert "https://" in text or "19" in text
+    assert "num_classes" in text

@@ -1,0 +1,264 @@
+"""Runs: what they write, that they can be killed and resumed, that bad input changes nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from zoo.data.augment import Augment
+from zoo.optimizers import OPTIMIZERS, SCHEDULES, learning_rate_callback, make_optimizer
+from zoo.precision import precision_scope, resolve_precision
+
+OPTIONS = dict(
+    epochs=4,
+    learning_rate=3e-3,
+    learning_rate_schedule="cosine",
+    arguments=dict(dropout=0.2),
+    augment=Augment(shift=1),
+    precision="float32",
+    verbose=0,
+)
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends a training as an exception in the middle of an epoch does."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 5 and int(self.model.optimizer.iterations) > self.epoch * 20:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def whole_run(digits, tmp_path_factory):
+    return zoo.train(
+        "cascade_cnn_tiny", digits, directory=tmp_path_factory.mktemp("runs") / "whole", **OPTIONS
+    )
+
+
+def test_a_run_writes_what_it_did(whole_run, digits):
+    files = {path.name for path in whole_run.directory.iterdir()}
+    assert files == {"config.json", "history.csv", "metrics.json", "model.keras"}
+    config = json.loads((whole_run.directory / "config.json").read_text())
+    assert config["model"] == "cascade_cnn_tiny"
+    assert config["arguments"] == {"input_shape": [8, 8, 1], "num_classes": 10, "dropout": 0.2}
+    assert config["versions"]["keras"] == keras.__version__
+    rebuilt = zoo.create(config["model"], **config["arguments"])
+    assert rebuilt.count_params() == whole_run.model.count_params()
+    assert len(whole_run.history["loss"]) == 4
+    assert whole_run.history["learning_rate"] == pytest.approx(
+        [0.003, 0.002561, 0.0015, 0.000439], rel=1e-3
+    )
+    predicted = whole_run.model.predict(digits.test.batches(64), verbose=0).argmax(axis=-1)
+    assert whole_run.metrics["accuracy"] == pytest.approx((predicted == digits.test.labels).mean())
+
+
+def test_load_run_gives_the_same_run(whole_run, digits):
+    again = zoo.load_run(whole_run.directory)
+    assert again.history == whole_run.history
+    assert again.metrics == whole_run.metrics
+    images = digits.test.images(range(20))
+    np.testing.assert_array_equal(
+        again.model.predict(images, verbose=0), whole_run.model.predict(images, verbose=0)
+    )
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(whole_run, digits, tmp_path):
+    same = zoo.train("cascade_cnn_tiny", digits, directory=tmp_path / "same", **OPTIONS)
+    other = zoo.train("cascade_cnn_tiny", digits, directory=tmp_path / "other", seed=1, **OPTIONS)
+    assert same.history == whole_run.history
+    assert same.metrics == whole_run.metrics
+    assert other.history != whole_run.history
+
+
+def test_an_interrupted_run_resumes_to_the_same_numbers(whole_run, digits, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        zoo.train("cascade_cnn_tiny", digits, directory=tmp_path, callbacks=[Stop(2)], **OPTIONS)
+    assert (tmp_path / "history.csv").read_text().count("\n") == 1 + 2
+    assert not (tmp_path / "metrics.json").exists()
+    with pytest.raises(FileNotFoundError, match=r"resume=True"):
+        zoo.load_run(tmp_path)
+    resumed = zoo.train("cascade_cnn_tiny", digits, directory=tmp_path, resume=True, **OPTIONS)
+    assert resumed.history == whole_run.history
+    assert resumed.metrics == whole_run.metrics
+
+
+def test_a_killed_process_leaves_a_run_that_resumes(whole_run, digits, tmp_path):
+    program = (
+        "import sys, zoo\nfrom zoo.data.augment import Augment\n"
+        "zoo.train('cascade_cnn_tiny', zoo.load_data('digits'), directory=sys.argv[1],\n"
+        "          epochs=400, learning_rate=3e-3, precision='float32', verbose=0)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, tmp_path])
+    try:
+        _wait_for(lambda: _epochs_in(tmp_path) >= 3, process)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done = _epochs_in(tmp_path)
+    seen = []
+    on_begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
+    with pytest.raises(KeyboardInterrupt):
+        zoo.train(
+            "cascade_cnn_tiny",
+            digits,
+            directory=tmp_path,
+            epochs=400,
+            learning_rate=3e-3,
+            precision="float32",
+            verbose=0,
+            resume=True,
+            callbacks=[on_begin, Stop(0)],
+        )
+    # The history is written before the model: the model may be one epoch behind, never ahead.
+    assert seen[0] in (done - 1, done)
+
+
+def _epochs_in(directory):
+    history = directory / "history.csv"
+    return history.read_text().count("\n") - 1 if history.exists() else 0
+
+
+def _wait_for(condition, process):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_resuming_a_complete_run_only_loads_it(whole_run, digits):
+    before = (whole_run.directory / "model.keras").stat().st_mtime_ns
+    again = zoo.train(
+        "cascade_cnn_tiny", digits, directory=whole_run.directory, resume=True, **OPTIONS
+    )
+    assert again.metrics == whole_run.metrics
+    assert (whole_run.directory / "model.keras").stat().st_mtime_ns == before
+
+
+def test_a_directory_in_use_is_refused(whole_run, digits):
+    with pytest.raises(FileExistsError, match="resume=True"):
+        zoo.train("cascade_cnn_tiny", digits, directory=whole_run.directory, **OPTIONS)
+
+
+def test_resuming_with_other_arguments_names_them(whole_run, digits):
+    options = {**OPTIONS, "learning_rate": 0.5}
+    with pytest.raises(ValueError, match=r"learning_rate: 0.003 then, 0.5 now"):
+        zoo.train("cascade_cnn_tiny", digits, directory=whole_run.directory, resume=True, **options)
+
+
+def test_a_damaged_run_is_refused(digits, tmp_path):
+    zoo.train("mlp_tiny", digits, epochs=1, directory=tmp_path, precision="float32", verbose=0)
+    (tmp_path / "metrics.json").unlink()
+    options = dict(epochs=1, directory=tmp_path, precision="float32", resume=True, verbose=0)
+    model = (tmp_path / "model.keras").read_bytes()
+    (tmp_path / "model.keras").write_bytes(model[:1000])
+    with pytest.raises(ValueError, match="missing or damaged"):
+        zoo.train("mlp_tiny", digits, **options)
+    (tmp_path / "config.json").write_text('{"model": "ml')
+    with pytest.raises(ValueError, match="damaged"):
+        zoo.train("mlp_tiny", digits, **options)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"config.json is missing"):
+        zoo.train("mlp_tiny", digits, **options)
+
+
+def test_a_diverging_run_keeps_its_last_good_model(digits, tmp_path):
+    class Poison(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.trainable_variables[0].assign(np.nan * self.model.trainable_variables[0])
+
+    with pytest.raises(FloatingPointError, match=r"epoch 2.*holds the model after epoch 1"):
+        zoo.train("mlp_tiny", digits, epochs=3, directory=tmp_path, callbacks=[Poison()], verbose=0)
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+BAD_OPTIONS = [
+    ("`epochs`", dict(epochs=0)),
+    ("`batch_size`", dict(batch_size=2.5)),
+    ("`optimizer`", dict(optimizer="adamm")),
+    ("`learning_rate`", dict(learning_rate=-1)),
+    ("`learning_rate`", dict(learning_rate=float("nan"))),
+    ("`momentum`", dict(momentum=1.0)),
+    ("`weight_decay`", dict(weight_decay=-0.1)),
+    ("`learning_rate_schedule`", dict(learning_rate_schedule="cosin")),
+    ("`precision`", dict(precision="bfloat16")),
+    ("`seed`", dict(seed=-1)),
+    ("`task`", dict(task="regression")),
+    ("Unknown model", dict(model="cascade")),
+    ("no argument 'filter'", dict(arguments=dict(filter=(8,)))),
+    ("`arguments`", dict(arguments=dict(activation=keras.ops.relu))),
+    ("has 10 classes", dict(arguments=dict(num_classes=3))),
+    ("has \\(8, 8, 1\\)", dict(arguments=dict(input_shape=(16, 16, 1)))),
+]
+
+
+@pytest.mark.parametrize(("message", "options"), BAD_OPTIONS, ids=str)
+def test_bad_options_are_refused_before_anything_is_written(message, options, digits, tmp_path):
+    options = {"model": "cascade_cnn_tiny", "verbose": 0, **options}
+    with pytest.raises(ValueError, match=message):
+        zoo.train(data=digits, directory=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unwritable_directory_is_refused(digits, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError, match="is a file"):
+        zoo.train("mlp_tiny", digits, directory=tmp_path / "file")
+    with pytest.raises(ValueError, match="Cannot write"):
+        zoo.train("mlp_tiny", digits, directory=tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_takes_a_step(optimizer):
+    made = make_optimizer(optimizer, 0.01, momentum=0.9, weight_decay=0.01)
+    assert getattr(made, "momentum", 0.9) == 0.9
+    variable = keras.Variable([1.0])
+    made.apply([keras.ops.array([1.0])], [variable])
+    assert float(variable[0]) < 1
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_stays_between_zero_and_its_peak(schedule):
+    callback = learning_rate_callback(schedule, 0.1, 20)
+    rates = [callback.schedule(epoch, None) for epoch in range(20)]
+    assert max(rates) == pytest.approx(0.1)
+    assert min(rates) > 0
+
+
+def test_precision_scope_restores_the_policy_after_an_error():
+    with pytest.raises(RuntimeError), precision_scope("mixed_bfloat16"):
+        raise RuntimeError
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_automatic_precision_follows_the_processor(monkeypatch):
+    for flags, expected in ({"avx512_bf16"}, "mixed_bfloat16"), ({"avx2"}, "float32"):
+        monkeypatch.setattr("zoo.precision._cpu_flags", lambda flags=flags: flags)
+        assert resolve_precision("auto") == expected
+
+
+def test_bfloat16_trains_and_gives_float32_probabilities(digits, tmp_path):
+    run = zoo.train(
+        "cascade_cnn_tiny",
+        digits,
+        epochs=1,
+        precision="mixed_bfloat16",
+        directory=tmp_path,
+        verbose=0,
+    )
+    assert run.model.get_layer("block1_conv1").compute_dtype == "bfloat16"
+    assert run.model.predict(digits.test.images(range(3)), verbose=0).dtype == "float32"
+    assert all(weight.dtype == "float32" for weight in run.model.get_weights()[:2])

@@ -1,0 +1,64 @@
+"""Classic architectures of deep learning as Keras models: build, train, export.
+
+Importing this package loads neither Keras nor TensorFlow; the first use of a name does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.data import Dataset, load_data
+    from zoo.export import ExportResult, export_saved_model
+    from zoo.models.cascade import cascade_cnn, mlp
+    from zoo.registry import create, describe, list_models
+    from zoo.runs import Run, load_run
+    from zoo.training import train
+    from zoo.transfer import features, transfer_weights
+
+# Where each public name is defined.
+_homes = {
+    "Dataset": "zoo.data",
+    "ExportResult": "zoo.export",
+    "Run": "zoo.runs",
+    "cascade_cnn": "zoo.models.cascade",
+    "create": "zoo.registry",
+    "describe": "zoo.registry",
+    "export_saved_model": "zoo.export",
+    "features": "zoo.transfer",
+    "list_models": "zoo.registry",
+    "load_data": "zoo.data",
+    "load_run": "zoo.runs",
+    "mlp": "zoo.models.cascade",
+    "train": "zoo.training",
+    "transfer_weights": "zoo.transfer",
+}
+
+__all__ = [
+    "Dataset",
+    "ExportResult",
+    "Run",
+    "cascade_cnn",
+    "create",
+    "describe",
+    "export_saved_model",
+    "features",
+    "list_models",
+    "load_data",
+    "load_run",
+    "mlp",
+    "train",
+    "transfer_weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_homes[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,187 @@
+"""Checks of builder arguments: each returns the value in one form, or says what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import keras
+
+
+def integer(name: str, value: Any, *, minimum: int = 1) -> int:
+    """Check an integer argument.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller gave.
+        minimum: Smallest legal value.
+
+    Returns:
+        The value as an `int`.
+
+    Raises:
+        ValueError: If it is no integer, or below the minimum.
+
+    Example:
+        >>> integer("num_classes", 10, minimum=0)
+        10
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise ValueError(f"`{name}` must be an integer of at least {minimum}, received {value!r}.")
+    return int(value)
+
+
+def integers(name: str, value: Any, *, length: int | None = None, empty: bool = False) -> tuple:
+    """Check an argument that is a sequence of positive integers.
+
+    Args:
+        name: The argument's name, for the message.
+        value: A sequence; where `length` is given, one integer stands for that many equal ones.
+        length: How many entries there must be; `None` allows any number.
+        empty: Whether no entry at all is legal.
+
+    Returns:
+        A tuple of `int`.
+
+    Raises:
+        ValueError: If an entry is no positive integer, or the number of entries is wrong.
+
+    Example:
+        >>> integers("convs_per_block", 2, length=3)
+        (2, 2, 2)
+    """
+    if length is not None and isinstance(value, Integral):
+        value = (value,) * length
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError(f"`{name}` must be a tuple of positive integers, received {value!r}.")
+    if not value and not empty:
+        raise ValueError(f"`{name}` must have at least one entry, received {value!r}.")
+    if length is not None and len(value) != length:
+        raise ValueError(
+            f"`{name}` must be one integer or have {length} entries, received {value!r}."
+        )
+    return tuple(integer(f"{name}[{index}]", entry) for index, entry in enumerate(value))
+
+
+def rate(name: str, value: Any) -> float:
+    """Check a rate: a number of at least 0 and below 1.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller gave.
+
+    Returns:
+        The value as a `float`.
+
+    Raises:
+        ValueError: If it is no number in [0, 1).
+
+    Example:
+        >>> rate("dropout", 0.5)
+        0.5
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
+        raise ValueError(
+            f"`{name}` must be a number of at least 0 and below 1, received {value!r}."
+        )
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Check a yes-or-no argument.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller gave.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If it is neither `True` nor `False`.
+
+    Example:
+        >>> flag("batch_norm", True)
+        True
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be True or False, received {value!r}.")
+    return value
+
+
+def one_of(name: str, value: Any, options: Collection[str]) -> str:
+    """Check that an argument is one of some words.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller gave.
+        options: The legal words.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If it is another word; the message suggests a close one.
+
+    Example:
+        >>> one_of("pooling", "max", ("max", "average"))
+        'max'
+    """
+    if not isinstance(value, str) or value not in options:
+        close = difflib.get_close_matches(str(value), options, n=1)
+        question = f" Did you mean {close[0]!r}?" if close else ""
+        listed = ", ".join(map(repr, options))
+        raise ValueError(f"`{name}` must be one of {listed}, received {value!r}.{question}")
+    return value
+
+
+def activation(name: str, value: Any) -> Any:
+    """Check an activation: a Keras name, or a callable from tensor to tensor.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller gave.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If Keras knows no such activation; the message suggests a close one.
+
+    Example:
+        >>> activation("activation", "leaky_relu")
+        'leaky_relu'
+    """
+    if callable(value):
+        return value
+    known = [key for key in dir(keras.activations) if not key.startswith("_")]
+    known = [key for key in known if key not in ("deserialize", "get", "serialize")]
+    return one_of(name, value, known)
+
+
+def image_shape(name: str, value: Any) -> tuple[int | None, int | None, int]:
+    """Check the shape of an image: height, width, channels.
+
+    Args:
+        name: The argument's name, for the message.
+        value: Three entries; height and width may be `None` (any size).
+
+    Returns:
+        The shape as a tuple.
+
+    Raises:
+        ValueError: If it has another number of entries, or one is no positive integer.
+
+    Example:
+        >>> image_shape("input_shape", [28, 28, 1])
+        (28, 28, 1)
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
+        raise ValueError(f"`{name}` must be (height, width, channels), received {value!r}.")
+    height, width = (
+        size if size is None else integer(f"{name}[{axis}]", size)
+        for axis, size in enumerate(value[:2])
+    )
+    return height, width, integer(f"{name}[2]", value[2])

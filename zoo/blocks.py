@@ -1,0 +1,159 @@
+"""The blocks that models are made of: a tensor and a few arguments in, a tensor out.
+
+Arguments come checked (see `zoo.arguments`); only what depends on the tensor's size is checked
+here. Every layer's name begins with the block's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import layers
+
+from zoo.layers import BatchNormalization
+
+POOLINGS = ("max", "average", "stride")
+
+# Of the moving statistics. Keras's default of 0.99 needs some 500 steps before a model predicts as
+# well as it trains: more than a short training, or a trial of a search, has.
+MOMENTUM = 0.9
+
+
+def dense_block(
+    x: Any,
+    units: int,
+    *,
+    activation: Any = "relu",
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    skip_connection: bool = False,
+    name: str,
+) -> Any:
+    """Apply a dense layer, batch normalization, the activation and dropout.
+
+    Args:
+        x: Tensor of shape `(batch, features)`.
+        units: Number of outputs.
+        activation: A Keras activation.
+        batch_norm: Normalize between the dense layer, whose bias then goes, and the activation.
+        dropout: Rate after the activation.
+        skip_connection: Add the input, projected where the widths differ, before the activation.
+        name: Name of the dense layer; the other layers' names begin with it.
+
+    Returns:
+        Tensor of shape `(batch, units)`.
+
+    Example:
+        >>> import keras
+        >>> dense_block(keras.Input((8,)), 16, name="dense1").shape
+        (None, 16)
+    """
+    shortcut = x
+    x = layers.Dense(units, use_bias=not batch_norm, name=name)(x)
+    if batch_norm:
+        x = BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x)
+    if skip_connection:
+        if shortcut.shape[-1] != units:
+            shortcut = layers.Dense(units, use_bias=False, name=f"{name}_shortcut")(shortcut)
+        x = layers.Add(name=f"{name}_add")([x, shortcut])
+    x = layers.Activation(activation, name=f"{name}_activation")(x)
+    return layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
+
+
+def conv_block(
+    x: Any,
+    filters: int,
+    *,
+    convs: int = 2,
+    kernel_size: int = 3,
+    strides: int = 1,
+    padding: str = "same",
+    pooling: str = "max",
+    activation: Any = "relu",
+    batch_norm: bool = True,
+    skip_connection: bool = False,
+    name: str,
+) -> Any:
+    """Apply some convolutions, each with batch normalization and activation, then pool.
+
+    Args:
+        x: Tensor of shape `(batch, height, width, channels)`.
+        filters: Number of output channels.
+        convs: Number of convolutions.
+        kernel_size: Side of the kernels.
+        strides: Stride of the first convolution.
+        padding: "same" or "valid".
+        pooling: "max" or "average" over 2x2 pixels, or "stride", a convolution of stride 2.
+        activation: A Keras activation.
+        batch_norm: Normalize between convolution, whose bias then goes, and activation.
+        skip_connection: Add the block's input, projected where shapes differ, before the last
+            activation.
+        name: What the layers' names begin with.
+
+    Returns:
+        Tensor of shape `(batch, height', width', filters)`, half as high and wide (rounded down)
+        where `strides` is 1 and `padding` is "same".
+
+    Raises:
+        ValueError: If the image is too small for a kernel or the pooling.
+
+    Reference:
+        Simonyan and Zisserman, 2014, https://arxiv.org/abs/1409.1556 (the cascade);
+        He et al., 2015, https://arxiv.org/abs/1512.03385 (the skip connection);
+        Springenberg et al., 2014, https://arxiv.org/abs/1412.6806 (pooling by stride).
+
+    Example:
+        >>> import keras
+        >>> conv_block(keras.Input((8, 8, 1)), 16, name="block1").shape
+        (None, 4, 4, 16)
+    """
+    shortcut = x
+    for index in range(1, convs + 1):
+        stride = strides if index == 1 else 1
+        x = _convolution(
+            x, filters, kernel_size, stride, padding, batch_norm, f"{name}_conv{index}"
+        )
+        if index == convs and skip_connection:
+            x = _add_shortcut(x, shortcut, strides, batch_norm, name)
+        x = layers.Activation(activation, name=f"{name}_activation{index}")(x)
+    return _pool(x, pooling, kernel_size, activation, batch_norm, name)
+
+
+def _convolution(
+    x: Any, filters: int, kernel_size: int, strides: int, padding: str, batch_norm: bool, name: str
+) -> Any:
+    if padding == "valid":
+        _require_size(x, kernel_size, f"a {kernel_size}x{kernel_size} kernel with valid padding")
+    x = layers.Conv2D(
+        filters, kernel_size, strides=strides, padding=padding, use_bias=not batch_norm, name=name
+    )(x)
+    return BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x) if batch_norm else x
+
+
+def _add_shortcut(x: Any, shortcut: Any, strides: int, batch_norm: bool, name: str) -> Any:
+    if strides > 1 or shortcut.shape[-1] != x.shape[-1]:
+        shortcut = _convolution(
+            shortcut, x.shape[-1], 1, strides, "same", batch_norm, f"{name}_shortcut"
+        )
+    return layers.Add(name=f"{name}_add")([x, shortcut])
+
+
+def _pool(
+    x: Any, pooling: str, kernel_size: int, activation: Any, batch_norm: bool, name: str
+) -> Any:
+    _require_size(x, 2, f"the pooling that closes {name}")
+    if pooling == "max":
+        return layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+    if pooling == "average":
+        return layers.AveragePooling2D(2, name=f"{name}_pool")(x)
+    x = _convolution(x, x.shape[-1], kernel_size, 2, "same", batch_norm, f"{name}_pool")
+    return layers.Activation(activation, name=f"{name}_pool_activation")(x)
+
+
+def _require_size(x: Any, size: int, what: str) -> None:
+    if any(side is not None and side < size for side in x.shape[1:3]):
+        raise ValueError(
+            f"`input_shape` is too small: {x.shape[1]}x{x.shape[2]} pixels are left for {what}, "
+            f"which needs {size}x{size}. Give larger images, fewer `filters` entries, or smaller "
+            "`strides` or `kernel_size`."
+        )

@@ -1,0 +1,118 @@
+"""The command `keras-zoo`: list, describe, train and export from a terminal."""
+
+from __future__ import annotations
+
+import ast
+import os
+from typing import Any
+
+import click
+
+import zoo
+
+
+class _Group(click.Group):
+    """A group whose commands show what a user did wrong as one line, not as a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command."""
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        try:
+            return super().invoke(context)
+        except (ValueError, OSError, FloatingPointError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group)
+@click.version_option(package_name="keras-zoo")
+def main() -> None:
+    """Classic architectures of deep learning as Keras models."""
+
+
+@main.command("list")
+@click.argument("pattern", default="*")
+@click.option("--task", help="Only models for this task.")
+def list_command(pattern: str, task: str | None) -> None:
+    """List the models whose names match PATTERN (such as "vgg*")."""
+    for name in zoo.list_models(pattern, task=task):
+        click.echo(name)
+
+
+@main.command()
+@click.argument("name")
+def describe(name: str) -> None:
+    """Describe the model NAME: summary, arguments with defaults, reference."""
+    click.echo(zoo.describe(name))
+
+
+@main.command()
+@click.argument("name")
+@click.argument("data")
+@click.option("--directory", required=True, help="Where the run is written.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the directory.")
+@click.option("--argument", "arguments", multiple=True, metavar="KEY=VALUE", help="Of the builder.")
+@click.option("--epochs", default=10, show_default=True)
+@click.option("--batch-size", default=64, show_default=True)
+@click.option("--optimizer", default="adamw", show_default=True)
+@click.option("--learning-rate", default=1e-3, show_default=True)
+@click.option("--learning-rate-schedule", default="constant", show_default=True)
+@click.option("--momentum", default=0.9, show_default=True)
+@click.option("--weight-decay", default=0.0, show_default=True)
+@click.option("--precision", default="auto", show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def train(name: str, data: str, arguments: tuple[str, ...], **options: Any) -> None:
+    """Train the model NAME on DATA: a data set's name, a folder of images, or an .npz file."""
+    import zoo.plots
+    import zoo.tasks
+
+    loaded = zoo.load_data(data)
+    run = zoo.train(name, loaded, arguments=key_values(arguments), **options)
+    zoo.plots.learning_curves(run.history, run.directory / "learning_curves.png")
+    zoo.tasks.get(run.config["task"]).draw(run.model, loaded, run.directory)
+    for metric, value in run.metrics.items():
+        click.echo(f"test {metric}: {value:.4f}")
+    click.echo(f"written to {run.directory}")
+
+
+@main.command()
+@click.argument("run")
+@click.argument("path")
+def export(run: str, path: str) -> None:
+    """Export the model of the directory RUN as a SavedModel at PATH, and check it."""
+    import zoo.tasks
+
+    loaded = zoo.load_run(run)
+    signatures = zoo.tasks.get(loaded.config["task"]).signatures(loaded.model)
+    result = zoo.export_saved_model(loaded.model, path, signatures=signatures)
+    click.echo(
+        f"{result.path}: {', '.join(result.signatures)}; {result.size_bytes / 1e6:.2f} MB; "
+        f"differs from the model by at most {result.max_difference:.1e}"
+    )
+
+
+def key_values(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Read `KEY=VALUE` options; values are Python literals, or else plain words.
+
+    Args:
+        pairs: What the user gave.
+
+    Returns:
+        Values by key.
+
+    Raises:
+        ValueError: If an option has no "=".
+
+    Example:
+        >>> key_values(("filters=(8, 16)", "pooling=max"))
+        {'filters': (8, 16), 'pooling': 'max'}
+    """
+    values = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        if not (key and separator):
+            raise ValueError(f"Expected KEY=VALUE, received {pair!r}.")
+        try:
+            values[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[key] = text
+    return values

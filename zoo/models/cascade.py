@@ -1,0 +1,249 @@
+"""Cascades: convolutions of 3x3 closed by pooling, and their dense counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from zoo import arguments as check
+from zoo.blocks import POOLINGS, conv_block, dense_block
+from zoo.registry import register
+
+HEADS = {
+    "flatten": layers.Flatten,
+    "global_average": layers.GlobalAveragePooling2D,
+    "global_max": layers.GlobalMaxPooling2D,
+}
+
+VGG: dict[str, Any] = dict(
+    input_shape=(224, 224, 3),
+    num_classes=1000,
+    filters=(64, 128, 256, 512, 512),
+    dense_units=(4096, 4096),
+    batch_norm=False,
+    dropout=0.5,
+)
+
+CASCADES: dict[str, dict[str, Any]] = {
+    "cascade_cnn_tiny": dict(
+        filters=(8, 16), convs_per_block=1, head="global_average", dense_units=()
+    ),
+    "cascade_cnn_residual": dict(skip_connections=True, head="global_average", dense_units=()),
+    "lenet5": dict(
+        input_shape=(32, 32, 1),
+        filters=(6, 16),
+        convs_per_block=1,
+        kernel_size=5,
+        padding="valid",
+        pooling="average",
+        dense_units=(120, 84),
+        activation="tanh",
+        batch_norm=False,
+    ),
+    "vgg16": dict(**VGG, convs_per_block=(2, 2, 3, 3, 3)),
+    "vgg19": dict(**VGG, convs_per_block=(2, 2, 4, 4, 4)),
+}
+
+MLPS: dict[str, dict[str, Any]] = {
+    "mlp_tiny": dict(hidden_units=(32,)),
+    "mlp_residual": dict(hidden_units=(128,) * 4, skip_connections=True),
+}
+
+
+@register(
+    task="classification",
+    reference="Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image "
+    "Recognition, 2014, https://arxiv.org/abs/1409.1556; lenet5: LeCun et al., Gradient-Based "
+    "Learning Applied to Document Recognition, 1998",
+    variants=CASCADES,
+)
+def cascade_cnn(
+    input_shape: Sequence[int | None] = (28, 28, 1),
+    num_classes: int = 10,
+    *,
+    filters: Sequence[int] = (32, 64, 128),
+    convs_per_block: int | Sequence[int] = 2,
+    kernel_size: int = 3,
+    strides: int = 1,
+    padding: str = "same",
+    pooling: str = "max",
+    head: str = "flatten",
+    dense_units: Sequence[int] = (128,),
+    activation: Any = "relu",
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+    skip_connections: bool = False,
+    classifier_activation: Any = "softmax",
+    name: str = "cascade_cnn",
+) -> keras.Model:
+    """Classify images by a cascade of small convolutions, closed block by block by pooling.
+
+    Two 3x3 convolutions see 5x5 pixels, three see 7x7, with fewer weights than one large kernel
+    and an activation after each: the images shrink while the filters grow.
+
+    Args:
+        input_shape: Height, width and channels of the images, float32 in [0, 1]. Height and width
+            may be `None` with a global head.
+        num_classes: Number of classes; 0 builds the headless model, whose output are features.
+        filters: Number of filters, one entry a block.
+        convs_per_block: Number of convolutions, for all blocks or one entry a block.
+        kernel_size: Side of the kernels, in pixels.
+        strides: Stride of each block's first convolution.
+        padding: "same" or "valid".
+        pooling: What closes a block: "max" or "average" over 2x2 pixels, or "stride", a
+            convolution of stride 2.
+        head: What makes a vector of the last block: "flatten", "global_average" or "global_max".
+        dense_units: Number of units, one entry a dense layer; may be empty.
+        activation: Name of a Keras activation, or a callable.
+        batch_norm: Normalize between each linear operation, whose bias then goes, and its
+            activation.
+        dropout: Rate in [0, 1) after each dense layer, or after the head where there is none.
+        skip_connections: Make the blocks residual; needs "same" padding.
+        classifier_activation: Activation of the last layer; "linear" gives logits.
+        name: The model's name.
+
+    Returns:
+        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, to
+        `probabilities` (`logits` with a linear classifier), `(batch, num_classes)`, or to
+        `features`, `(batch, size)`.
+
+    Raises:
+        ValueError: If an argument is illegal, or the images are too small for the blocks.
+
+    Example:
+        >>> model = cascade_cnn((28, 28, 1), 10, filters=(32, 64))
+        >>> [layer.name for layer in model.layers][:4]
+        ['image', 'block1_conv1', 'block1_conv1_bn', 'block1_activation1']
+    """
+    input_shape = check.image_shape("input_shape", input_shape)
+    num_classes = check.integer("num_classes", num_classes, minimum=0)
+    filters = check.integers("filters", filters)
+    convs = check.integers("convs_per_block", convs_per_block, length=len(filters))
+    dense_units = check.integers("dense_units", dense_units, empty=True)
+    block = dict(
+        kernel_size=check.integer("kernel_size", kernel_size),
+        strides=check.integer("strides", strides),
+        padding=check.one_of("padding", padding, ("same", "valid")),
+        pooling=check.one_of("pooling", pooling, POOLINGS),
+        activation=check.activation("activation", activation),
+        batch_norm=check.flag("batch_norm", batch_norm),
+        skip_connection=check.flag("skip_connections", skip_connections),
+    )
+    check.one_of("head", head, HEADS)
+    if skip_connections and padding == "valid":
+        raise ValueError(
+            "`skip_connections` add a block's input to its output, so the sizes must agree: "
+            "received padding='valid', expected padding='same'."
+        )
+    if head == "flatten" and None in input_shape:
+        raise ValueError(
+            f"`head`='flatten' needs a fixed `input_shape`, received {tuple(input_shape)}. Give "
+            "height and width, or use head='global_average' or 'global_max'."
+        )
+
+    image = x = keras.Input(input_shape, name="image")
+    for index, (size, count) in enumerate(zip(filters, convs, strict=True), start=1):
+        x = conv_block(x, size, convs=count, name=f"block{index}", **block)
+    x = HEADS[head](name=head)(x)
+    x = _dense_layers(x, dense_units, activation, batch_norm, dropout, skip_connections=False)
+    return keras.Model(image, _output(x, num_classes, classifier_activation), name=name)
+
+
+@register(
+    task="classification",
+    reference="Rumelhart, Hinton and Williams, Learning Representations by Back-Propagating "
+    "Errors, 1986",
+    variants=MLPS,
+)
+def mlp(
+    input_shape: Sequence[int] = (28, 28, 1),
+    num_classes: int = 10,
+    *,
+    hidden_units: Sequence[int] = (256, 128),
+    activation: Any = "relu",
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+    skip_connections: bool = False,
+    classifier_activation: Any = "softmax",
+    name: str = "mlp",
+) -> keras.Model:
+    """Classify images, taken as plain vectors, by a stack of dense layers.
+
+    Args:
+        input_shape: Height, width and channels of the images, float32 in [0, 1].
+        num_classes: Number of classes; 0 builds the headless model, whose output are features.
+        hidden_units: Number of units, one entry a hidden layer.
+        activation: Name of a Keras activation, or a callable.
+        batch_norm: Normalize between each linear operation, whose bias then goes, and its
+            activation.
+        dropout: Rate in [0, 1) after each hidden layer.
+        skip_connections: Add each hidden layer's input, projected where the widths differ, before
+            its activation.
+        classifier_activation: Activation of the last layer; "linear" gives logits.
+        name: The model's name.
+
+    Returns:
+        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, to
+        `probabilities` (`logits` with a linear classifier), `(batch, num_classes)`, or to
+        `features`, `(batch, size)`.
+
+    Raises:
+        ValueError: If an argument is illegal.
+
+    Example:
+        >>> mlp((8, 8, 1), 10, hidden_units=(64, 32)).count_params()
+        6762
+    """
+    input_shape = check.image_shape("input_shape", input_shape)
+    num_classes = check.integer("num_classes", num_classes, minimum=0)
+    hidden_units = check.integers("hidden_units", hidden_units)
+    check.activation("activation", activation)
+    check.flag("batch_norm", batch_norm)
+    check.flag("skip_connections", skip_connections)
+    if None in input_shape:
+        raise ValueError(f"`input_shape` must be fixed, received {input_shape}.")
+
+    image = keras.Input(input_shape, name="image")
+    x = layers.Flatten(name="flatten")(image)
+    x = _dense_layers(x, hidden_units, activation, batch_norm, dropout, skip_connections)
+    return keras.Model(image, _output(x, num_classes, classifier_activation), name=name)
+
+
+def _dense_layers(
+    x: Any,
+    units: Sequence[int],
+    activation: Any,
+    batch_norm: bool,
+    dropout: float,
+    skip_connections: bool,
+) -> Any:
+    dropout = check.rate("dropout", dropout)
+    for index, size in enumerate(units, start=1):
+        x = dense_block(
+            x,
+            size,
+            activation=activation,
+            batch_norm=batch_norm,
+            dropout=dropout,
+            skip_connection=skip_connections,
+            name=f"dense{index}",
+        )
+    return layers.Dropout(dropout, name="dropout")(x) if dropout and not units else x
+
+
+def _output(x: Any, num_classes: int, activation: Any) -> Any:
+    """Close a model; its output is float32 whatever the layers below compute in."""
+    check.activation("classifier_activation", activation)
+    if num_classes == 0:
+        return layers.Activation("linear", dtype="float32", name="features")(x)
+    if num_classes == 1 and activation == "softmax":
+        raise ValueError(
+            "`num_classes`=1 with softmax always gives 1: give at least 2 classes, or "
+            "classifier_activation='sigmoid', or num_classes=0 for features."
+        )
+    x = layers.Dense(num_classes, name="classifier")(x)
+    name = "logits" if activation == "linear" else "probabilities"
+    return layers.Activation(activation, dtype="float32", name=name)(x)

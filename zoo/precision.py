@@ -1,0 +1,87 @@
+"""The precision that a machine computes fastest in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+
+from zoo.arguments import one_of
+
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+
+
+def resolve_precision(precision: str) -> str:
+    """Choose the Keras dtype policy for this machine.
+
+    Args:
+        precision: "auto", or the name of a policy: "float32", "mixed_bfloat16", "mixed_float16".
+
+    Returns:
+        The policy's name. "auto" gives "mixed_bfloat16" where the hardware multiplies bfloat16
+        matrices (GPUs from compute capability 8.0; CPUs with AVX512-BF16 or AMX, which of Keras's
+        backends TensorFlow makes use of), else "float32".
+
+    Raises:
+        ValueError: If the name is unknown.
+
+    Example:
+        >>> resolve_precision("float32")
+        'float32'
+    """
+    one_of("precision", precision, PRECISIONS)
+    if precision != "auto":
+        return precision
+    return "mixed_bfloat16" if _multiplies_bfloat16() else "float32"
+
+
+@contextlib.contextmanager
+def precision_scope(policy: str) -> Iterator[None]:
+    """Build models in a precision, and put the global policy back afterwards.
+
+    Args:
+        policy: Name of a Keras dtype policy.
+
+    Example:
+        >>> with precision_scope("mixed_bfloat16"):
+        ...     layer = keras.layers.Dense(1)
+        >>> layer.compute_dtype
+        'bfloat16'
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _multiplies_bfloat16() -> bool:
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        if gpus:
+            details = tf.config.experimental.get_device_details(gpus[0])
+            return details.get("compute_capability", (0, 0)) >= (8, 0)
+        return bool(_cpu_flags() & {"avx512_bf16", "amx_bf16"})
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return float(getattr(device, "compute_capability", 0)) >= 8
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
+
+
+def _cpu_flags() -> set[str]:
+    """The processor's features, where the operating system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split()) for line in lines if line.startswith("flags")), set())

@@ -1,0 +1,216 @@
+"""The models by name: register builders, list, describe and create them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import fnmatch
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import keras
+
+Builder = TypeVar("Builder", bound=Callable[..., "keras.Model"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One registered model: a builder and the arguments that make it this variant."""
+
+    name: str
+    builder: Callable[..., keras.Model]
+    arguments: Mapping[str, Any]
+    task: str
+    reference: str
+
+    @property
+    def family(self) -> str:
+        """Name of the builder that the model is a variant of."""
+        return self.builder.__name__
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What `describe` tells of a model; `str()` of it is meant to be read."""
+
+    name: str
+    family: str
+    task: str
+    summary: str
+    arguments: Mapping[str, Any]
+    reference: str
+
+    def __str__(self) -> str:
+        """Lay the description out as text."""
+        arguments = "\n".join(f"    {key} = {value!r}" for key, value in self.arguments.items())
+        return (
+            f"{self.name}: {self.summary}\n"
+            f"  family: {self.family}\n"
+            f"  task: {self.task}\n"
+            f"  reference: {self.reference}\n"
+            f"  arguments:\n{arguments}"
+        )
+
+
+_entries: dict[str, Entry] = {}
+
+
+def register(
+    *, task: str, reference: str, variants: Mapping[str, Mapping[str, Any]] | None = None
+) -> Callable[[Builder], Builder]:
+    """Register a builder under its own name, and its variants under theirs.
+
+    Args:
+        task: Name of the task that the models are trained for (see `zoo.tasks`).
+        reference: The paper or text that describes the architecture.
+        variants: Arguments of the builder for each further name.
+
+    Returns:
+        A decorator that returns the builder unchanged.
+
+    Raises:
+        ValueError: If a name is taken, or a variant has an argument that the builder lacks.
+    """
+
+    def decorate(builder: Builder) -> Builder:
+        named = {builder.__name__: {}, **(variants or {})}
+        parameters = inspect.signature(builder).parameters
+        for name, arguments in named.items():
+            if name in _entries:
+                raise ValueError(f"A model named {name!r} is registered already; choose another.")
+            if unknown := set(arguments) - set(parameters):
+                raise ValueError(f"Variant {name!r} has unknown arguments {sorted(unknown)}.")
+        for name, arguments in named.items():
+            _entries[name] = Entry(name, builder, dict(arguments), task, reference)
+        return builder
+
+    return decorate
+
+
+def entry(name: str) -> Entry:
+    """Look a model up.
+
+    Args:
+        name: A registered name.
+
+    Returns:
+        The model's registry entry.
+
+    Raises:
+        ValueError: If no model has that name; the message suggests close ones.
+
+    Example:
+        >>> entry("vgg16").family
+        'cascade_cnn'
+    """
+    known = _all_entries()
+    if name not in known:
+        raise ValueError(f"Unknown model {name!r}. {suggestion(name, known)}")
+    return known[name]
+
+
+def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
+    """List the registered models' names.
+
+    Args:
+        pattern: A shell-style pattern that the names match.
+        task: Keep only models for this task.
+
+    Returns:
+        The names, sorted.
+
+    Example:
+        >>> list_models("vgg*", task="classification")
+        ['vgg16', 'vgg19']
+    """
+    return sorted(
+        name
+        for name, found in _all_entries().items()
+        if fnmatch.fnmatchcase(name, pattern) and task in (None, found.task)
+    )
+
+
+def describe(name: str) -> Description:
+    """Describe a model: summary, arguments with their defaults, task and reference.
+
+    Args:
+        name: A registered name.
+
+    Returns:
+        The description; print it, or read its fields.
+
+    Raises:
+        ValueError: If no model has that name.
+
+    Example:
+        >>> describe("lenet5").arguments["activation"]
+        'tanh'
+    """
+    found = entry(name)
+    defaults = {key: p.default for key, p in inspect.signature(found.builder).parameters.items()}
+    return Description(
+        name=name,
+        family=found.family,
+        task=found.task,
+        summary=inspect.getdoc(found.builder).partition("\n")[0] if found.builder.__doc__ else "",
+        arguments={**defaults, **found.arguments, "name": name},
+        reference=found.reference,
+    )
+
+
+def create(name: str, **arguments: Any) -> keras.Model:
+    """Build a registered model.
+
+    Args:
+        name: A registered name.
+        **arguments: Arguments of the model's builder; they win over the variant's own.
+
+    Returns:
+        An uncompiled Functional model.
+
+    Raises:
+        ValueError: If the name is unknown, or an argument is unknown or illegal.
+
+    Example:
+        >>> create("cascade_cnn_tiny", input_shape=(8, 8, 1), num_classes=3).output_shape
+        (None, 3)
+    """
+    found = entry(name)
+    parameters = inspect.signature(found.builder).parameters
+    for argument in arguments:
+        if argument not in parameters:
+            raise ValueError(
+                f"{name!r} has no argument {argument!r}. {suggestion(argument, parameters)}"
+            )
+    return found.builder(**{"name": name, **found.arguments, **arguments})
+
+
+def suggestion(name: str, known: Mapping[str, Any]) -> str:
+    """Say which known names are close to an unknown one.
+
+    Args:
+        name: The unknown name.
+        known: A mapping whose keys are the known names.
+
+    Returns:
+        A sentence for an error message.
+
+    Example:
+        >>> suggestion("vgg61", {"vgg16": 0, "mlp": 1})
+        "Did you mean 'vgg16'? Known: mlp, vgg16."
+    """
+    close = difflib.get_close_matches(str(name), known, n=3)
+    question = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+    return f"{question}Known: {', '.join(sorted(known))}."
+
+
+def _all_entries() -> dict[str, Entry]:
+    """Import every module of `zoo.models`, whose builders register themselves."""
+    models = importlib.import_module("zoo.models")
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"zoo.models.{module.name}")
+    return _entries

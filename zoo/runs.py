@@ -1,0 +1,216 @@
+"""Run directories: what a training writes, whole at any moment, and how it is read again."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from zoo.layers import BatchNormalization
+
+CONFIG, MODEL, HISTORY, METRICS = "config.json", "model.keras", "history.csv", "metrics.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training and what came of it.
+
+    Attributes:
+        directory: Where its files are.
+        config: Builder name and arguments, training values, seed and versions.
+        model: The trained model, compiled.
+        history: Loss and metrics by name, one entry an epoch, and the learning rate.
+        metrics: Loss and metrics on the test part.
+    """
+
+    directory: Path
+    config: Mapping[str, Any]
+    model: keras.Model
+    history: Mapping[str, list[float]]
+    metrics: Mapping[str, float]
+
+
+def load_run(directory: str | os.PathLike[str]) -> Run:
+    """Load a run that `train` completed.
+
+    Args:
+        directory: The run's directory.
+
+    Returns:
+        The run.
+
+    Raises:
+        FileNotFoundError: If the directory holds no complete run.
+
+    Example:
+        >>> load_run("nowhere")
+        Traceback (most recent call last):
+        FileNotFoundError: 'nowhere' holds no complete run: metrics.json is missing. ...
+    """
+    directory = Path(directory)
+    if not (directory / METRICS).exists():
+        raise FileNotFoundError(
+            f"{str(directory)!r} holds no complete run: {METRICS} is missing. Give a directory "
+            "that zoo.train has written, or finish it with zoo.train(..., resume=True)."
+        )
+    return Run(
+        directory,
+        _read_json(directory / CONFIG),
+        load_model(directory / MODEL),
+        _columns(_read_rows(directory)),
+        _read_json(directory / METRICS),
+    )
+
+
+def load_model(path: Path) -> keras.Model:
+    """Load a model of ours, with the layers that train faster than Keras's own.
+
+    Args:
+        path: A `.keras` file.
+
+    Returns:
+        The model, compiled as it was saved.
+
+    Raises:
+        ValueError: If the file is missing or damaged.
+
+    Example:
+        >>> load_model(Path("nowhere.keras"))
+        Traceback (most recent call last):
+        ValueError: Cannot load 'nowhere.keras': ...
+    """
+    layers = {"BatchNormalization": BatchNormalization}
+    try:
+        return keras.saving.load_model(path, custom_objects=layers)
+    except Exception as error:  # Keras raises whatever the damaged part makes it raise.
+        raise ValueError(
+            f"Cannot load {str(path)!r}: it is missing or damaged ({error}). Delete the run's "
+            "directory and train anew."
+        ) from error
+
+
+class RunKeeper(keras.callbacks.Callback):
+    """Keeps the model and the history after each epoch; each file is whole at any moment."""
+
+    def __init__(self, directory: Path, done: int) -> None:
+        super().__init__()
+        self.directory = directory
+        self.rows = _read_rows(directory)[:done]
+        self.diverged = False
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Write the epoch down, unless its loss is not finite."""
+        logs = logs or {}
+        self.diverged = not math.isfinite(logs.get("loss", 0.0))
+        if self.diverged:
+            self.model.stop_training = True
+            return
+        self.rows.append({"epoch": epoch + 1, **{key: float(logs[key]) for key in logs}})
+        _write_rows(self.directory, self.rows)
+        temporary = self.directory / f".{MODEL}.tmp.keras"
+        self.model.save(temporary)
+        os.replace(temporary, self.directory / MODEL)
+
+    def require_finite(self) -> None:
+        """Raise if the training was stopped because its loss was not finite."""
+        if self.diverged:
+            done = len(self.rows)
+            kept = f"{str(self.directory)!r} holds the model after epoch {done}. " if done else ""
+            raise FloatingPointError(
+                f"The loss was not finite in epoch {done + 1}. {kept}Lower `learning_rate`, use "
+                "`batch_norm`, or precision='float32'."
+            )
+
+    def close(self, metrics: Mapping[str, float]) -> Run:
+        """Mark the run as complete, with its metrics on the test part."""
+        _write_json(self.directory / METRICS, metrics)
+        config = _read_json(self.directory / CONFIG)
+        return Run(self.directory, config, self.model, _columns(self.rows), metrics)
+
+
+def open_directory(directory: Path, config: dict[str, Any], resume: bool) -> Path:
+    """Make a run's directory, or check that it holds this run."""
+    if directory.exists() and not directory.is_dir():
+        raise FileExistsError(f"{str(directory)!r} is a file: choose another `directory`.")
+    if directory.exists() and any(directory.iterdir()):
+        if not resume:
+            raise FileExistsError(
+                f"{str(directory)!r} is not empty. Choose another `directory`, delete it, or pass "
+                "resume=True to go on with the run that it holds."
+            )
+        if not (directory / CONFIG).exists():
+            raise ValueError(
+                f"{str(directory)!r} holds no run to resume: {CONFIG} is missing. Choose another "
+                "`directory`."
+            )
+        _require_same(_read_json(directory / CONFIG), config, directory)
+        return directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _write_json(directory / CONFIG, {**config, "versions": _versions()})
+    except OSError as error:
+        raise ValueError(
+            f"Cannot write to {str(directory)!r} ({error.strerror}): choose another `directory`."
+        ) from error
+    return directory
+
+
+def _require_same(old: dict[str, Any], new: dict[str, Any], directory: Path) -> None:
+    differences = [
+        f"{key}: {old.get(key)!r} then, {new[key]!r} now" for key in new if old.get(key) != new[key]
+    ]
+    if differences:
+        raise ValueError(
+            f"The run in {str(directory)!r} was started with other arguments: "
+            f"{'; '.join(differences)}. Give the same ones, or choose another `directory`."
+        )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("keras-zoo", "keras", keras.backend.backend(), "numpy")
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), **found}
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    _write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged ({error}): delete the run's directory and train anew."
+        ) from error
+
+
+def _write_rows(directory: Path, rows: list[dict[str, float]]) -> None:
+    lines = [",".join(rows[0]), *(",".join(map(repr, row.values())) for row in rows)]
+    _write_text(directory / HISTORY, "\n".join(lines) + "\n")
+
+
+def _read_rows(directory: Path) -> list[dict[str, float]]:
+    if not (directory / HISTORY).exists():
+        return []
+    with open(directory / HISTORY, newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
+    return {key: [row[key] for row in rows] for key in rows[0]} if rows else {}

@@ -1,0 +1,177 @@
+"""Train a registered model on a data set, into a run directory that survives being killed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo import tasks
+from zoo.arguments import integer
+from zoo.data import Dataset
+from zoo.optimizers import learning_rate_callback, make_optimizer
+from zoo.precision import precision_scope, resolve_precision
+from zoo.registry import create, entry
+from zoo.runs import (
+    CONFIG,
+    METRICS,
+    MODEL,
+    Run,
+    RunKeeper,
+    load_model,
+    load_run,
+    open_directory,
+)
+
+
+def train(
+    model: str,
+    data: Dataset,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    task: str = "classification",
+    epochs: int = 10,
+    batch_size: int = 64,
+    optimizer: str = "adamw",
+    learning_rate: float = 1e-3,
+    learning_rate_schedule: str = "constant",
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+    precision: str = "auto",
+    seed: int = 0,
+    directory: str | os.PathLike[str],
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
+) -> Run:
+    """Build a model, fit it, evaluate it on the test part, and keep everything in a directory.
+
+    The directory holds `config.json` (builder name and arguments, training values, seed,
+    versions), `model.keras` (the model and its optimizer after the last good epoch, replaced as a
+    whole each epoch), `history.csv`, and, once the training is complete, `metrics.json`. The same
+    seed gives the same numbers on the same machine, also when the training was interrupted.
+
+    Args:
+        model: A registered model's name.
+        data: What `zoo.load_data` gives.
+        arguments: The builder's arguments, beside those that the data decide.
+        task: Name of the task.
+        epochs: Number of passes over the training part.
+        batch_size: Number of examples a step.
+        optimizer: "sgd", "adagrad", "adadelta", "rmsprop", "adam" or "adamw".
+        learning_rate: The optimizer's step size, at the schedule's peak.
+        learning_rate_schedule: "constant", "cosine", "exponential" or "one_cycle".
+        momentum: For "sgd" and "rmsprop"; the others ignore it.
+        weight_decay: Decoupled weight decay.
+        augment: Changes a batch of training images, `(images, rng) -> images`; see
+            `zoo.data.augment`.
+        precision: "auto" (bfloat16 where the machine computes it faster), "float32",
+            "mixed_bfloat16" or "mixed_float16".
+        seed: Decides initial weights, dropout, the order of examples and their augmentation.
+        directory: A new or empty directory, or with `resume` one that holds this run.
+        resume: Go on from the last good epoch of the run in `directory`; a complete run is
+            loaded. The other arguments must be those that it was started with.
+        callbacks: More Keras callbacks for `fit`.
+        verbose: As `fit` takes it; 0 is silent.
+
+    Returns:
+        The run.
+
+    Raises:
+        ValueError: If an argument is illegal, the model does not fit the data, or a resumed run
+            was started with other arguments.
+        FileExistsError: If the directory is not empty and `resume` is false.
+        FloatingPointError: If the loss is no longer finite; the last good model stays.
+
+    Example:
+        >>> import tempfile, zoo
+        >>> data = zoo.load_data("digits")
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     run = zoo.train("mlp_tiny", data, epochs=2, directory=directory, verbose=0)
+        >>> sorted(run.metrics)
+        ['accuracy', 'loss']
+    """
+    the_task = tasks.get(task)
+    epochs = integer("epochs", epochs)
+    batch_size = integer("batch_size", batch_size)
+    arguments = {**the_task.model_arguments(data), **(arguments or {})}
+    policy = resolve_precision(precision)
+    config = _json_form(
+        {
+            "model": entry(model).name,
+            "arguments": arguments,
+            "task": task,
+            "data": data.name,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "learning_rate_schedule": learning_rate_schedule,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "augment": repr(augment) if augment else None,
+            "precision": policy,
+            "seed": integer("seed", seed, minimum=0),
+        }
+    )
+
+    keras.utils.set_random_seed(seed)
+    schedule = learning_rate_callback(learning_rate_schedule, learning_rate, epochs)
+    with precision_scope(policy):
+        network = create(model, **arguments)
+    the_task.check(network, data)
+    the_task.compile(
+        network,
+        make_optimizer(optimizer, learning_rate, momentum=momentum, weight_decay=weight_decay),
+    )
+
+    directory = open_directory(Path(directory), config, resume)
+    if (directory / METRICS).exists():
+        return load_run(directory)
+    if (directory / MODEL).exists():
+        network = load_model(directory / MODEL)
+    done = int(network.optimizer.iterations) // math.ceil(len(data.train) / batch_size)
+    keeper = RunKeeper(directory, done)
+    network.fit(
+        the_task.batches(data.train, batch_size, seed=seed, first_epoch=done, augment=augment),
+        validation_data=the_task.batches(data.validation, 256) if len(data.validation) else None,
+        initial_epoch=done,
+        epochs=epochs,
+        callbacks=[_Reseed(seed), schedule, keras.callbacks.TerminateOnNaN(), *callbacks, keeper],
+        verbose=verbose,
+    )
+    keeper.require_finite()
+    return keeper.close(the_task.evaluate(network, data.test))
+
+
+class _Reseed(keras.callbacks.Callback):
+    """Makes dropout in an epoch depend on seed and epoch alone; Keras does not save its state."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        variables = self.model.non_trainable_variables
+        states = [variable for variable in variables if variable.name == "seed_generator_state"]
+        for index, state in enumerate(states):
+            generator = np.random.default_rng((self.seed, epoch, index))
+            state.assign(generator.integers(2**31, size=state.shape))
+
+
+def _json_form(config: dict[str, Any]) -> dict[str, Any]:
+    """Give a configuration the form that it has after a round trip through JSON."""
+    try:
+        return json.loads(json.dumps(config))
+    except TypeError as error:
+        raise ValueError(
+            f"`arguments` must be plain numbers, strings, booleans and tuples, to be kept in "
+            f"{CONFIG}; received {config['arguments']!r} ({error})."
+        ) from error

@@ -1,0 +1,106 @@
+"""Reuse of trained models: copy weights by layer name, take out intermediate features."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+
+from zoo.registry import suggestion
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """What `transfer_weights` did: names of loaded layers, and why others were skipped."""
+
+    loaded: tuple[str, ...]
+    skipped: dict[str, str]
+
+
+def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
+    """Copy the weights of every layer that two models share by name and shapes.
+
+    For fine-tuning: build the model anew with another number of classes or another head, and
+    keep what was learned below.
+
+    Args:
+        source: The trained model.
+        target: The model whose weights are overwritten where they fit.
+
+    Returns:
+        The names of the target's layers that were loaded, and for each of the other layers that
+        have weights, in either model, the reason that it was skipped.
+
+    Raises:
+        ValueError: If nothing could be loaded.
+
+    Example:
+        >>> import zoo
+        >>> digits = zoo.cascade_cnn((8, 8, 1), 10, filters=(8, 16))
+        >>> letters = zoo.cascade_cnn((8, 8, 1), 26, filters=(8, 16))
+        >>> transfer_weights(digits, letters).skipped
+        {'classifier': 'shapes differ: (128, 10), (10,) and (128, 26), (26,)'}
+    """
+    sources = {layer.name: layer for layer in source.layers if layer.weights}
+    targets = {layer.name: layer for layer in target.layers if layer.weights}
+    skipped = dict.fromkeys(sources.keys() - targets.keys(), "not in the target")
+    loaded = []
+    for name, layer in targets.items():
+        if name not in sources:
+            skipped[name] = "not in the source"
+        elif (old := _shapes(sources[name])) != (new := _shapes(layer)):
+            skipped[name] = f"shapes differ: {_join(old)} and {_join(new)}"
+        else:
+            layer.set_weights(sources[name].get_weights())
+            loaded.append(name)
+    if not loaded:
+        raise ValueError(
+            f"Models {source.name!r} and {target.name!r} share no layer by name and shapes: "
+            f"received layers {', '.join(sources)} and {', '.join(targets)}."
+        )
+    return Transfer(tuple(loaded), skipped)
+
+
+def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Model:
+    """Make a model of another one's intermediate outputs; the weights are shared.
+
+    Args:
+        model: A Functional or Sequential model.
+        layer_names: Name of a layer, or several.
+
+    Returns:
+        A model from the same inputs to the output of the named layer, or for several names to a
+        dictionary from name to output.
+
+    Raises:
+        ValueError: If a layer is unknown.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.cascade_cnn((28, 28, 1), 10)
+        >>> features(model, "block2_pool").output_shape
+        (None, 7, 7, 64)
+    """
+    known = {layer.name: layer for layer in model.layers}
+    names = [layer_names] if isinstance(layer_names, str) else list(layer_names)
+    if not names:
+        raise ValueError("`layer_names` must name at least one layer, received none.")
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"Model {model.name!r} has no layer {name!r}. {suggestion(name, known)}"
+            )
+    outputs = {name: known[name].output for name in names}
+    single = isinstance(layer_names, str)
+    return keras.Model(
+        model.input, outputs[layer_names] if single else outputs, name=f"{model.name}_features"
+    )
+
+
+def _shapes(layer: keras.Layer) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in layer.weights]
+
+
+def _join(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes))
