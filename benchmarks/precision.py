@@ -1,0 +1,68 @@
+"""Accuracy on Fashion-MNIST in float32 and in the precision that "auto" picks here, and the time.
+
+ZOO_DATA_DIR=... python benchmarks/precision.py        (about 12 minutes on two cores)
+
+The recipe of examples/fashion_mnist.py, shortened, with each seed in both precisions. The step
+alone is timed by benchmarks/step_time.py.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import click
+from measure import report
+
+import zoo
+from zoo.precision import resolve_precision
+
+
+@click.command()
+@click.option("--seeds", default=3, show_default=True)
+@click.option("--epochs", default=3, show_default=True)
+def main(seeds: int, epochs: int) -> None:
+    """Compare the test accuracy of both precisions."""
+    data = zoo.load_data("fashion_mnist")
+    precisions = ("float32", resolve_precision("auto"))
+    rows = []
+    for seed in range(seeds):
+        for precision in precisions:
+            with tempfile.TemporaryDirectory() as directory:
+                started = time.perf_counter()
+                run = zoo.train(
+                    "cascade_cnn",
+                    data,
+                    epochs=epochs,
+                    batch_size=128,
+                    learning_rate=3e-3,
+                    learning_rate_schedule="one_cycle",
+                    precision=precision,
+                    seed=seed,
+                    directory=Path(directory) / "run",
+                )
+                seconds = time.perf_counter() - started
+            rows.append(
+                {
+                    "precision": precision,
+                    "seed": seed,
+                    "test accuracy": round(run.metrics["accuracy"], 4),
+                    "seconds": round(seconds, 1),
+                }
+            )
+    accuracy = {
+        precision: statistics.mean(r["test accuracy"] for r in rows if r["precision"] == precision)
+        for precision in precisions
+    }
+    difference = accuracy[precisions[1]] - accuracy["float32"]
+    report("precision", rows, difference_in_points=round(100 * difference, 2), epochs=epochs)
+
+
+if __name__ == "__main__":
+    main()
