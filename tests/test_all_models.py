@@ -63,7 +63,7 @@ def test_output_shape_and_range(name, size):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_input_and_output_are_named(name):
-    assert small(name).input_names == ["image"]
+    assert [tensor.name for tensor in small(name).inputs] == ["image"]
     assert small(name).output_names == ["probabilities"]
 
 

@@ -82,7 +82,7 @@ def rate(name: str, value: Any) -> float:
         >>> rate("dropout", 0.5)
         0.5
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
         raise ValueError(
             f"`{name}` must be a number of at least 0 and below 1, received {value!r}."
         )

@@ -156,7 +156,7 @@ def describe(name: str) -> Description:
         name=name,
         family=found.family,
         task=found.task,
-        summary=inspect.getdoc(found.builder).partition("\n")[0] if found.builder.__doc__ else "",
+        summary=(inspect.getdoc(found.builder) or "").partition("\n")[0],
         arguments={**defaults, **found.arguments, "name": name},
         reference=found.reference,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -83,19 +84,21 @@ def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Mode
         (None, 7, 7, 64)
     """
     known = {layer.name: layer for layer in model.layers}
-    names = [layer_names] if isinstance(layer_names, str) else list(layer_names)
-    if not names:
-        raise ValueError("`layer_names` must name at least one layer, received none.")
-    for name in names:
+
+    def output(name: str) -> Any:
         if name not in known:
             raise ValueError(
                 f"Model {model.name!r} has no layer {name!r}. {suggestion(name, known)}"
             )
-    outputs = {name: known[name].output for name in names}
-    single = isinstance(layer_names, str)
-    return keras.Model(
-        model.input, outputs[layer_names] if single else outputs, name=f"{model.name}_features"
-    )
+        return known[name].output
+
+    if isinstance(layer_names, str):
+        outputs = output(layer_names)
+    elif layer_names:
+        outputs = {name: output(name) for name in layer_names}
+    else:
+        raise ValueError("`layer_names` must name at least one layer, received none.")
+    return keras.Model(model.input, outputs, name=f"{model.name}_features")
 
 
 def _shapes(layer: keras.Layer) -> list[tuple[int, ...]]:

@@ -159,7 +159,7 @@ def cascade_cnn(
     variants=MLPS,
 )
 def mlp(
-    input_shape: Sequence[int] = (28, 28, 1),
+    input_shape: Sequence[int | None] = (28, 28, 1),
     num_classes: int = 10,
     *,
     hidden_units: Sequence[int] = (256, 128),

@@ -1,0 +1,134 @@
+"""Models as the named entry points of an export: tensors in, named tensors out."""
+
+import keyword
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+DEFAULT_SIGNATURE = "serving_default"
+
+_HALF_DTYPES = ("float16", "bfloat16")
+_SERVED_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """A model as one signature: positional tensors in, a dict of named tensors out."""
+
+    model: keras.Model
+    inputs: tuple[tf.TensorSpec, ...]
+    output_names: tuple[str, ...]
+
+    def infer(self, *tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Run the model in inference mode on tensors in the order of `inputs`."""
+        if isinstance(self.model, keras.Sequential):
+            (arguments,) = tensors
+        else:
+            arguments = keras.tree.pack_sequence_as(self.model.input, tensors)
+        outputs = keras.tree.flatten(self.model(arguments, training=False))
+        return {
+            name: tf.cast(output, _served_dtype(output.dtype.name))
+            for name, output in zip(self.output_names, outputs, strict=True)
+        }
+
+
+def make_entry_points(
+    model: keras.Model, signatures: Mapping[str, keras.Model]
+) -> dict[str, EntryPoint]:
+    """Give the entry points of `model` and of `signatures` by name, once all are known to be fit.
+
+    Raises:
+        TypeError: One is no Keras model.
+        ValueError: One is not built, names no inputs, or has weights that are not finite; or a
+            name cannot be served.
+    """
+    if signatures.get(DEFAULT_SIGNATURE, model) is not model:
+        raise ValueError(
+            f"signatures[{DEFAULT_SIGNATURE!r}] is another model than the one to export. "
+            "Export that model itself, or give the signature another name."
+        )
+    entry_points = {
+        name: _entry_point(name, entry)
+        for name, entry in {DEFAULT_SIGNATURE: model, **signatures}.items()
+    }
+    broken = [
+        weight.path for weight in all_weights(entry_points.values()) if not _is_finite(weight)
+    ]
+    if broken:
+        raise ValueError(
+            f"weights of {model.name!r} hold NaN or infinite values: "
+            f"{', '.join(broken[:5])}{f', ... ({len(broken)} in all)' if broken[5:] else ''}. "
+            "The training diverged: load an earlier checkpoint, or lower the learning rate."
+        )
+    return entry_points
+
+
+def all_weights(entry_points: Iterable[EntryPoint]) -> list[keras.Variable]:
+    """Give every weight once, however many entry points use it."""
+    weights = (weight for entry_point in entry_points for weight in entry_point.model.weights)
+    return list({id(weight): weight for weight in weights}.values())
+
+
+def all_layers(entry_points: Iterable[EntryPoint]) -> list[keras.Layer]:
+    """Give every layer once, also those inside nested models and wrappers."""
+    layers = (layer for entry in entry_points for layer in entry.model._flatten_layers())
+    return list({id(layer): layer for layer in layers}.values())
+
+
+def _entry_point(signature: str, model: keras.Model) -> EntryPoint:
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"signature {signature!r} needs a keras.Model, received {type(model).__name__}"
+        )
+    if not model.built:
+        raise ValueError(
+            f"model {model.name!r} is not built, so it has no weights to export: "
+            "call it on a batch first, or use model.build(input_shape)"
+        )
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        raise ValueError(
+            f"model {model.name!r} names no inputs, because it is neither Functional nor a "
+            "Sequential with one input. Wrap it: "
+            "image = keras.Input(shape, name='image'); keras.Model(image, model(image))"
+        )
+    for name in (signature, *(tensor.name for tensor in inputs)):
+        if not _SERVED_NAME.fullmatch(name) or keyword.iskeyword(name):
+            raise ValueError(
+                f"signature {signature!r} of model {model.name!r}: {name!r} cannot be served by "
+                "name. Names of signatures and inputs start with a letter, hold letters, digits "
+                "and underscores, and are no Python keyword."
+            )
+    return EntryPoint(
+        model,
+        tuple(
+            tf.TensorSpec((None, *tensor.shape[1:]), _served_dtype(tensor.dtype), tensor.name)
+            for tensor in inputs
+        ),
+        _output_names(model),
+    )
+
+
+def _output_names(model: keras.Model) -> tuple[str, ...]:
+    if isinstance(model, keras.Sequential):
+        return (model.layers[-1].name,)
+    names = sorted(model.output) if isinstance(model.output, dict) else model.output_names
+    if len(set(names)) < len(model.outputs):
+        raise ValueError(
+            f"model {model.name!r} has {len(model.outputs)} outputs under the names "
+            f"{sorted(set(names))}. Give each output a layer of its own, or return a dict of them."
+        )
+    return tuple(names)
+
+
+def _served_dtype(dtype: str) -> str:
+    return "float32" if dtype in _HALF_DTYPES else dtype
+
+
+def _is_finite(weight: keras.Variable) -> bool:
+    if not keras.backend.is_float_dtype(weight.dtype):
+        return True
+    return bool(keras.ops.all(keras.ops.isfinite(weight)))
