@@ -144,6 +144,7 @@ def train(
         validation_data=the_task.batches(data.validation, 256) if len(data.validation) else None,
         initial_epoch=done,
         epochs=epochs,
+        shuffle=False,  # the batches come in an order of their own
         callbacks=[_Reseed(seed), schedule, keras.callbacks.TerminateOnNaN(), *callbacks, keeper],
         verbose=verbose,
     )

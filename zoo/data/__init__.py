@@ -1,0 +1,8 @@
+"""Labelled images for training, validation and test: by name, from files, from arrays."""
+
+from zoo.data.arrays import ArrayPart
+from zoo.data.augment import Augment
+from zoo.data.dataset import Dataset, Part
+from zoo.data.sources import load_data
+
+__all__ = ["ArrayPart", "Augment", "Dataset", "Part", "load_data"]

@@ -1,0 +1,269 @@
+"""Labelled images in memory: their checks, and batches made with NumPy alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo.data.dataset import Augmentation, Source, augmented, check_batches, epoch_order
+
+
+class ArrayPart:
+    """Labelled images in memory; a `Part`.
+
+    Images of 8 bits stay so, at a quarter of the memory, and become float32 a batch at a time.
+
+    Args:
+        pixels: uint8 in [0, 255] or float32 in [0, 1], (images, height, width, channels).
+        labels: Class of each image, int64, (images,).
+        rows: Which images make up the part, and in which order; `None` takes all.
+
+    Example:
+        >>> part = ArrayPart(np.full((4, 8, 8, 1), 255, "uint8"), np.array([0, 1, 0, 1]))
+        >>> images, labels = part.batches(2)[0]
+        >>> images.max(), labels
+        (np.float32(1.0), array([0, 1]))
+    """
+
+    def __init__(
+        self, pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray | None = None
+    ) -> None:
+        self.rows = np.arange(len(labels)) if rows is None else rows
+        self.labels = labels[self.rows]
+        self.input_shape = pixels.shape[1:]
+        self._all_pixels = pixels
+        self._all_labels = labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def images(self, indices: np.ndarray) -> np.ndarray:
+        """See `Part.images`."""
+        images = self._all_pixels[self.rows[indices]]
+        if images.dtype == np.uint8:
+            images = np.divide(images, np.float32(255), dtype=np.float32)
+        return images
+
+    def subset(self, indices: np.ndarray) -> ArrayPart:
+        """See `Part.subset`."""
+        return ArrayPart(self._all_pixels, self._all_labels, self.rows[indices])
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        first_epoch: int = 0,
+        augment: Augmentation | None = None,
+    ) -> keras.utils.PyDataset:
+        """See `Part.batches`."""
+        check_batches(batch_size, seed, first_epoch, augment)
+        if seed is None:
+            return _Batches(self, batch_size)
+        return _ShuffledBatches(self, batch_size, seed, first_epoch, augment)
+
+
+class _Batches(keras.utils.PyDataset):
+    """A part's batches in its own order."""
+
+    def __init__(self, part: ArrayPart, batch_size: int) -> None:
+        super().__init__()
+        self._part = part
+        self._batch_size = batch_size
+        self._order = np.arange(len(part))
+
+    def __len__(self) -> int:
+        return -(-len(self._part) // self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self._order[index * self._batch_size :][: self._batch_size]
+        return self._part.images(chosen), self._part.labels[chosen]
+
+
+class _ShuffledBatches(_Batches):
+    """A part's batches in an order and with an augmentation that depend on seed and epoch."""
+
+    def __init__(
+        self,
+        part: ArrayPart,
+        batch_size: int,
+        seed: int,
+        first_epoch: int,
+        augment: Augmentation | None,
+    ) -> None:
+        super().__init__(part, batch_size)
+        self._seed = seed
+        self._augment = augment
+        self._epochs = itertools.count(first_epoch)
+        self._epoch = first_epoch
+        self._turns: Iterator[int] = iter(())
+
+    def on_epoch_begin(self) -> None:
+        self._epoch = next(self._epochs)
+        self._order = epoch_order(len(self._part), self._seed, self._epoch)
+        self._turns = iter(range(len(self)))
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        self.on_epoch_begin()
+        return super().__iter__()
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        # `fit` has shuffle=True by default, and asks for the batches in an order drawn from
+        # Python's global random state. The order here is the epoch's own, so within an epoch the
+        # next batch is served, whichever is asked for.
+        index = next(self._turns, index)
+        images, labels = super().__getitem__(index)
+        if self._augment:
+            images = augmented(images, self._augment, self._seed, self._epoch, index)
+        return images, labels
+
+
+def read_arrays(source: Any) -> Source:
+    """Check arrays that a caller gives.
+
+    Args:
+        source: `(x, y)` or `((x_train, y_train), (x_test, y_test))`; see `zoo.load_data`.
+
+    Returns:
+        What they hold.
+
+    Raises:
+        ValueError: If they have another form, or images or labels are malformed.
+
+    Example:
+        >>> read_arrays((np.zeros((4, 8, 8)), [0, 1, 0, 1])).train.input_shape
+        (8, 8, 1)
+    """
+    is_pair = isinstance(source, tuple | list) and len(source) == 2
+    if is_pair and all(isinstance(half, tuple | list) and len(half) == 2 for half in source):
+        return from_arrays("arrays", *source[0], *source[1])
+    if is_pair:
+        return from_arrays("arrays", *source)
+    raise ValueError(
+        "`source` must be a name, a path, (x, y) or ((x_train, y_train), (x_test, y_test)); "
+        f"received {type(source).__name__}."
+    )
+
+
+def from_arrays(
+    name: str,
+    x: Any,
+    y: Any,
+    x_test: Any = None,
+    y_test: Any = None,
+    *,
+    class_names: Sequence[str] | None = None,
+) -> Source:
+    """Check images and labels, and bring them into the form that parts have.
+
+    Args:
+        name: What the data are called.
+        x: Images, (n, height, width) or (n, height, width, channels), uint8 or floats in [0, 1].
+        y: Labels, integers from 0, (n,) or (n, 1).
+        x_test: Images set aside as test part, or `None`.
+        y_test: Their labels, or `None`.
+        class_names: Name of class 0, 1, ...; `None` names classes by their numbers.
+
+    Returns:
+        What they hold.
+
+    Raises:
+        ValueError: If images or labels are malformed.
+
+    Example:
+        >>> from_arrays("dots", np.zeros((2, 8, 8)), [0, 1], class_names=["a", "b"]).class_names
+        ('a', 'b')
+    """
+    has_test = x_test is not None
+    train = _array_part("the training part" if has_test else "the data", x, y)
+    test = _array_part("the test part", x_test, y_test) if has_test else None
+    if test and test.input_shape != train.input_shape:
+        raise ValueError(
+            f"Training and test images must have one shape; received {train.input_shape} and "
+            f"{test.input_shape}."
+        )
+    largest = max(int(part.labels.max()) for part in (train, test) if part)
+    if class_names is None:
+        class_names = [str(index) for index in range(largest + 1)]
+    elif largest >= len(class_names):
+        raise ValueError(
+            f"There are {len(class_names)} class names, so labels must be 0 to "
+            f"{len(class_names) - 1}; received the label {largest}."
+        )
+    return Source(name, train, None, test, tuple(class_names))
+
+
+def _array_part(where: str, x: Any, y: Any) -> ArrayPart:
+    images, labels = _check_images(where, x), _check_labels(where, y)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"Each image needs one label; {where} has {len(images)} images and {len(labels)} "
+            "labels."
+        )
+    return ArrayPart(images, labels)
+
+
+def _check_images(where: str, x: Any) -> np.ndarray:
+    """Give images as (n, height, width, channels), uint8, or float32 in [0, 1]."""
+    try:
+        images = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"The images of {where} differ in shape: {error}") from error
+    if images.ndim not in (3, 4) or 0 in images.shape:
+        raise ValueError(
+            f"The images of {where} must be (n, height, width, channels) or (n, height, width), "
+            f"with no size 0; received the shape {images.shape}."
+        )
+    images = images[..., None] if images.ndim == 3 else images
+    if images.dtype == np.uint8:
+        if images.max() == 1:
+            raise ValueError(
+                f"The images of {where} are uint8 with no value above 1, and uint8 is taken as 0 "
+                "to 255. If they are black and white, pass x.astype('float32')."
+            )
+        return images
+    if images.dtype.kind != "f":
+        raise ValueError(
+            f"The images of {where} must be uint8 (0 to 255) or floats in [0, 1]; received "
+            f"{images.dtype}. Convert them, for example with x.astype('uint8')."
+        )
+    low, high = images.min(), images.max()  # NaN if any value is
+    if not np.isfinite([low, high]).all():
+        bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+        raise ValueError(
+            f"{len(bad)} images of {where} hold NaN or infinite values, the first at index "
+            f"{bad[0]}. Remove or repair them."
+        )
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"The images of {where} must be floats in [0, 1] (or uint8); received values from "
+            f"{low:g} to {high:g}. Scale them first, for example (x - x.min()) / np.ptp(x)."
+        )
+    return images.astype(np.float32, copy=False)
+
+
+def _check_labels(where: str, y: Any) -> np.ndarray:
+    """Give labels as int64, (n,)."""
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(
+            f"The labels of {where} must be one integer an image, of shape (n,); received the "
+            f"shape {labels.shape}. If they are one-hot, pass y.argmax(axis=1)."
+        )
+    if labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"The labels of {where} must be integers; received {labels.dtype}. "
+            "np.unique(y, return_inverse=True)[1] numbers them."
+        )
+    if len(labels) and labels.min() < 0:
+        raise ValueError(
+            f"The labels of {where} must be 0 to the number of classes - 1; received the label "
+            f"{labels.min()}. np.unique(y, return_inverse=True)[1] renumbers them."
+        )
+    return labels.astype(np.int64)

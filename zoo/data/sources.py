@@ -1,0 +1,244 @@
+"""Where data come from: a name, an `.npz` file, a folder of images, or arrays."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import keras
+import numpy as np
+from sklearn.datasets import fetch_olivetti_faces, load_digits
+from sklearn.model_selection import train_test_split
+
+from zoo.arguments import integer, one_of, rate
+from zoo.data.arrays import from_arrays, read_arrays
+from zoo.data.dataset import Dataset, Part, Source
+
+
+def load_data(
+    source: str | os.PathLike[str] | Sequence[Any],
+    *,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    image_size: tuple[int, int] | None = None,
+    color: str | None = None,
+    on_corrupt: str = "refuse",
+) -> Dataset:
+    """Load labelled images, and split them into a training, a validation and a test part.
+
+    A part that the source sets aside is taken as it is; the others are split off at random, with
+    every class in the same proportion in each part.
+
+    Args:
+        source: One of
+            - a name: "digits" and "olivetti_faces" (scikit-learn), "mnist", "fashion_mnist" and
+              "cifar10" (`<name>.npz` in the folder that the environment variable `ZOO_DATA_DIR`
+              names if it is there, else `keras.datasets`, which downloads it once);
+            - the path of an `.npz` file with the arrays `x` and `y`, or `x_train`, `y_train`,
+              `x_test` and `y_test` (in lower or upper case), and optionally `class_names`;
+            - the path of a folder with one folder of images a class (JPEG, PNG, BMP, WebP, or GIF,
+              of which the first frame counts), or with such folders inside `train`, `test` and
+              optionally `validation`. Images are read when they are needed, never all at once.
+              Hidden files are passed over, an alpha channel is dropped;
+            - arrays, `(x, y)` or `((x_train, y_train), (x_test, y_test))`.
+            In arrays, images are (n, height, width, channels) or (n, height, width), either uint8
+            or floats in [0, 1]; labels are integers from 0 to the number of classes - 1.
+        validation_fraction: Share of the examples (those not set aside as test part) to validate
+            with; 0 makes an empty validation part.
+        test_fraction: Share of the examples to test with, where the source sets none aside.
+        seed: Decides the split: the same seed gives the same parts.
+        image_size: For folders: height and width, in pixels, that all images are resized to
+            (without keeping their proportions). `None` takes the first image's.
+        color: For folders: "grey", "rgb", or `None`, which takes the first image's.
+        on_corrupt: For folders: whether files that cannot be decoded are refused ("refuse") or
+            left out with a warning ("skip"). All files are decoded once to find them.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: If the source is unknown, unreadable, empty or malformed, or cannot be split so
+            that every class is in every part. The message says what to change.
+        OSError: If a named data set must be downloaded and cannot.
+
+    Example:
+        >>> data = load_data("digits", seed=1)
+        >>> data.input_shape, data.num_classes, len(data.test)
+        ((8, 8, 1), 10, 359)
+        >>> x = np.random.default_rng(0).random((30, 12, 12))
+        >>> print(load_data((x, np.arange(30) % 3)))
+        arrays: 21 train, 3 validation, 6 test images of 12 x 12 x 1, 3 classes
+    """
+    rate("validation_fraction", validation_fraction)
+    rate("test_fraction", test_fraction)
+    integer("seed", seed, minimum=0)
+    one_of("on_corrupt", on_corrupt, ("refuse", "skip"))
+    if _is_folder(source):
+        from zoo.data.folder import read_folder  # the other sources do without TensorFlow
+
+        found = read_folder(Path(source), image_size, color, on_corrupt)
+    elif image_size is not None or color is not None:
+        raise ValueError(
+            "`image_size` and `color` are for folders of images, and the source is none; "
+            f"received image_size={image_size!r}, color={color!r}."
+        )
+    elif isinstance(source, str) and source in _NAMED:
+        found = _NAMED[source](source)
+    elif isinstance(source, str | os.PathLike):
+        found = _read_npz(Path(source))
+    else:
+        found = read_arrays(source)
+    return _split(found, validation_fraction, test_fraction, seed)
+
+
+def _is_folder(source: Any) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(source, str | os.PathLike) and source not in _NAMED and os.path.isdir(source)
+
+
+# Named data sets.
+
+
+def _read_digits(name: str) -> Source:
+    digits = load_digits()
+    return from_arrays(name, digits.images / 16, digits.target)  # levels 0 to 16
+
+
+def _read_olivetti_faces(name: str) -> Source:
+    faces = _download(name, fetch_olivetti_faces)
+    return from_arrays(name, faces.images, faces.target)
+
+
+def _read_keras(name: str, class_names: Sequence[str] | None = None) -> Source:
+    folder = os.environ.get("ZOO_DATA_DIR")
+    path = Path(folder, f"{name}.npz") if folder else None
+    if path and path.is_file():
+        return _read_npz(path, class_names)
+    train, test = _download(name, getattr(keras.datasets, name).load_data)
+    return from_arrays(name, *train, *test, class_names=class_names)
+
+
+def _download(name: str, fetch: Callable[[], Any]) -> Any:
+    try:
+        return fetch()
+    except Exception as error:  # Keras raises a plain Exception
+        raise OSError(
+            f"{name!r} could not be downloaded ({error}). If you have the data, load them from a "
+            f"file: load_data('{name}.npz') with arrays x_train, y_train, x_test and y_test."
+        ) from error
+
+
+# fmt: off
+_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+            "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer",
+            "dog", "frog", "horse", "ship", "truck")
+# fmt: on
+
+_NAMED: dict[str, Callable[[str], Source]] = {
+    "cifar10": lambda name: _read_keras(name, _CIFAR10),
+    "digits": _read_digits,
+    "fashion_mnist": lambda name: _read_keras(name, _FASHION),
+    "mnist": _read_keras,
+    "olivetti_faces": _read_olivetti_faces,
+}
+
+
+# Files and arrays.
+
+
+def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
+    if not path.is_file():
+        close = difflib.get_close_matches(str(path), _NAMED, n=2)
+        raise ValueError(
+            f"{str(path)!r} is neither a data set's name nor a file or folder."
+            + (f" Did you mean {' or '.join(map(repr, close))}?" if close else "")
+            + f" The names are {', '.join(_NAMED)}."
+        )
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path} is no .npz file (or is cut short). Expected one written by numpy.savez, or a "
+            "folder of images."
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key.lower(): file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path} cannot be read: {error}. Expected plain arrays (no Python objects), written "
+            "by numpy.savez."
+        ) from error
+    if class_names is None and "class_names" in arrays:
+        class_names = [str(name) for name in np.ravel(arrays["class_names"])]
+    for keys in (("x_train", "y_train", "x_test", "y_test"), ("x", "y")):
+        if all(key in arrays for key in keys):
+            return from_arrays(path.stem, *map(arrays.get, keys), class_names=class_names)
+    raise ValueError(
+        f"{path} holds the arrays {', '.join(arrays) or '(none)'}. Expected x and y, or x_train, "
+        "y_train, x_test and y_test. Rename them, or pass the arrays: load_data((images, labels))."
+    )
+
+
+# The split.
+
+
+def _split(source: Source, validation_fraction: float, test_fraction: float, seed: int) -> Dataset:
+    names = source.class_names
+    train, validation, test = source.train, source.validation, source.test
+    _require_all_classes("the data", train, names)
+    count = len(train)
+    if test is None:
+        train, test = _split_off("test", train, round(test_fraction * count), names, seed)
+    if validation is None and validation_fraction == 0:
+        validation = train.subset(np.arange(0))
+    elif validation is None:
+        share = round(validation_fraction * count)
+        train, validation = _split_off("validation", train, share, names, seed)
+    return Dataset(source.name, train, validation, test, names)
+
+
+def _split_off(
+    name: str, part: Part, count: int, class_names: tuple[str, ...], seed: int
+) -> tuple[Part, Part]:
+    """Give the rest, and a stratified part of `count` examples."""
+    rest = len(part) - count
+    if min(count, rest) < len(class_names):
+        raise ValueError(
+            f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
+            f"of {len(part)}; each must hold an example of all {len(class_names)} classes. "
+            "Change the fractions, or add examples."
+        )
+    sizes = np.bincount(part.labels)
+    if sizes.min() < 2:
+        raise ValueError(
+            f"{_listed(class_names, sizes < 2)} has a single example left for two parts, "
+            f"{name} and training. Add examples, or leave the class out."
+        )
+    kept, taken = train_test_split(
+        np.arange(len(part)), test_size=count, stratify=part.labels, random_state=seed
+    )
+    parts = part.subset(np.sort(kept)), part.subset(np.sort(taken))
+    for piece, where in zip(parts, ("the training part", f"the {name} part"), strict=True):
+        _require_all_classes(where, piece, class_names)
+    return parts
+
+
+def _require_all_classes(where: str, part: Part, class_names: tuple[str, ...]) -> None:
+    missing = np.bincount(part.labels, minlength=len(class_names)) == 0
+    if missing.any():
+        raise ValueError(
+            f"{_listed(class_names, missing)} has no example in {where} of {len(part)} examples. "
+            "Every class needs one in every part: add examples, change the fractions, or number "
+            "the classes that there are with np.unique(y, return_inverse=True)[1]."
+        )
+
+
+def _listed(class_names: tuple[str, ...], chosen: np.ndarray) -> str:
+    names = [repr(class_names[index]) for index in np.flatnonzero(chosen)]
+    more = f" (and {len(names) - 5} more)" if len(names) > 5 else ""
+    return f"Class {', '.join(names[:5])}{more}"
