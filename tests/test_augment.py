@@ -80,13 +80,3 @@ def test_erase_and_shift_larger_than_the_image_stay_legal():
 def test_illegal_augmentations_are_refused(arguments):
     with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be"):
         Augment(**arguments)
-
-
-def test_augmentation_is_vectorised():
-    images = np.random.default_rng(0).random((256, 28, 28, 1), dtype="float32")
-    augment, rng = Augment(flip=True, shift=2, erase=4), np.random.default_rng(0)
-
-    def fastest(batch):
-        return min(timeit.repeat(lambda: augment(batch, rng), number=1, repeat=30))
-
-    assert fastest(images) < 30 * fastest(images[:1])  # image by image, it would be 256
