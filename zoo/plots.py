@@ -84,8 +84,9 @@ def confusion_matrix(
             )
     step = max(1, size // 30)
     ticks = range(0, size, step)
-    axes.set_xticks(ticks, [class_names[tick] for tick in ticks], rotation=90 if size > 10 else 45)
-    axes.set_yticks(ticks, [class_names[tick] for tick in ticks])
+    names = [class_names[tick] for tick in ticks]
+    axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(ticks, names)
     accuracy = np.trace(counts) / max(counts.sum(), 1)
     axes.set(
         xlabel="predicted",
