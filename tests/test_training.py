@@ -197,7 +197,7 @@ BAD_OPTIONS = [
     ("`precision`", dict(precision="bfloat16")),
     ("`seed`", dict(seed=-1)),
     ("`task`", dict(task="regression")),
-    ("Unknown model", dict(model="cascade")),
+    ("Unknown model", dict(name="cascade")),
     ("no argument 'filter'", dict(arguments=dict(filter=(8,)))),
     ("`arguments`", dict(arguments=dict(activation=keras.ops.relu))),
     ("has 10 classes", dict(arguments=dict(num_classes=3))),
@@ -207,7 +207,7 @@ BAD_OPTIONS = [
 
 @pytest.mark.parametrize(("message", "options"), BAD_OPTIONS, ids=str)
 def test_bad_options_are_refused_before_anything_is_written(message, options, digits, tmp_path):
-    options = {"model": "cascade_cnn_tiny", "verbose": 0, **options}
+    options = {"name": "cascade_cnn_tiny", "verbose": 0, **options}
     with pytest.raises(ValueError, match=message):
         zoo.train(data=digits, directory=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib.metadata
-import json
 import math
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.records import read_json, write_json, write_text
 
 CONFIG, MODEL, HISTORY, METRICS = "config.json", "model.keras", "history.csv", "metrics.json"
 
@@ -64,10 +62,10 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
         )
     return Run(
         directory,
-        _read_json(directory / CONFIG),
+        read_json(directory / CONFIG),
         load_model(directory / MODEL),
         _columns(_read_rows(directory)),
-        _read_json(directory / METRICS),
+        read_json(directory / METRICS),
     )
 
 
@@ -132,77 +130,14 @@ class RunKeeper(keras.callbacks.Callback):
 
     def close(self, metrics: Mapping[str, float]) -> Run:
         """Mark the run as complete, with its metrics on the test part."""
-        _write_json(self.directory / METRICS, metrics)
-        config = _read_json(self.directory / CONFIG)
+        write_json(self.directory / METRICS, metrics)
+        config = read_json(self.directory / CONFIG)
         return Run(self.directory, config, self.model, _columns(self.rows), metrics)
-
-
-def open_directory(directory: Path, config: dict[str, Any], resume: bool) -> Path:
-    """Make a run's directory, or check that it holds this run."""
-    if directory.exists() and not directory.is_dir():
-        raise FileExistsError(f"{str(directory)!r} is a file: choose another `directory`.")
-    if directory.exists() and any(directory.iterdir()):
-        if not resume:
-            raise FileExistsError(
-                f"{str(directory)!r} is not empty. Choose another `directory`, delete it, or pass "
-                "resume=True to go on with the run that it holds."
-            )
-        if not (directory / CONFIG).exists():
-            raise ValueError(
-                f"{str(directory)!r} holds no run to resume: {CONFIG} is missing. Choose another "
-                "`directory`."
-            )
-        _require_same(_read_json(directory / CONFIG), config, directory)
-        return directory
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _write_json(directory / CONFIG, {**config, "versions": _versions()})
-    except OSError as error:
-        raise ValueError(
-            f"Cannot write to {str(directory)!r} ({error.strerror}): choose another `directory`."
-        ) from error
-    return directory
-
-
-def _require_same(old: dict[str, Any], new: dict[str, Any], directory: Path) -> None:
-    differences = [
-        f"{key}: {old.get(key)!r} then, {new[key]!r} now" for key in new if old.get(key) != new[key]
-    ]
-    if differences:
-        raise ValueError(
-            f"The run in {str(directory)!r} was started with other arguments: "
-            f"{'; '.join(differences)}. Give the same ones, or choose another `directory`."
-        )
-
-
-def _versions() -> dict[str, str]:
-    packages = ("keras-zoo", "keras", keras.backend.backend(), "numpy")
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), **found}
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    _write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"{str(path)!r} is damaged ({error}): delete the run's directory and train anew."
-        ) from error
 
 
 def _write_rows(directory: Path, rows: list[dict[str, float]]) -> None:
     lines = [",".join(rows[0]), *(",".join(map(repr, row.values())) for row in rows)]
-    _write_text(directory / HISTORY, "\n".join(lines) + "\n")
+    write_text(directory / HISTORY, "\n".join(lines) + "\n")
 
 
 def _read_rows(directory: Path) -> list[dict[str, float]]:

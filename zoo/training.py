@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +15,7 @@ from zoo.arguments import integer
 from zoo.data import Dataset
 from zoo.optimizers import learning_rate_callback, make_optimizer
 from zoo.precision import precision_scope, resolve_precision
+from zoo.records import claim_directory
 from zoo.registry import create, entry
 from zoo.runs import (
     CONFIG,
@@ -26,12 +25,11 @@ from zoo.runs import (
     RunKeeper,
     load_model,
     load_run,
-    open_directory,
 )
 
 
 def train(
-    model: str,
+    name: str,
     data: Dataset,
     *,
     arguments: Mapping[str, Any] | None = None,
@@ -59,7 +57,7 @@ def train(
     seed gives the same numbers on the same machine, also when the training was interrupted.
 
     Args:
-        model: A registered model's name.
+        name: A registered model's name.
         data: What `zoo.load_data` gives.
         arguments: The builder's arguments, beside those that the data decide.
         task: Name of the task.
@@ -103,43 +101,41 @@ def train(
     batch_size = integer("batch_size", batch_size)
     arguments = {**the_task.model_arguments(data), **(arguments or {})}
     policy = resolve_precision(precision)
-    config = _json_form(
-        {
-            "model": entry(model).name,
-            "arguments": arguments,
-            "task": task,
-            "data": data.name,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "optimizer": optimizer,
-            "learning_rate": learning_rate,
-            "learning_rate_schedule": learning_rate_schedule,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "augment": repr(augment) if augment else None,
-            "precision": policy,
-            "seed": integer("seed", seed, minimum=0),
-        }
-    )
+    config = {
+        "model": entry(name).name,
+        "arguments": arguments,
+        "task": task,
+        "data": data.name,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "learning_rate_schedule": learning_rate_schedule,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "augment": repr(augment) if augment else None,
+        "precision": policy,
+        "seed": integer("seed", seed, minimum=0),
+    }
 
     keras.utils.set_random_seed(seed)
     schedule = learning_rate_callback(learning_rate_schedule, learning_rate, epochs)
     with precision_scope(policy):
-        network = create(model, **arguments)
-    the_task.check(network, data)
+        model = create(name, **arguments)
+    the_task.check(model, data)
     the_task.compile(
-        network,
+        model,
         make_optimizer(optimizer, learning_rate, momentum=momentum, weight_decay=weight_decay),
     )
 
-    directory = open_directory(Path(directory), config, resume)
+    directory = claim_directory(directory, CONFIG, config, resume=resume)
     if (directory / METRICS).exists():
         return load_run(directory)
     if (directory / MODEL).exists():
-        network = load_model(directory / MODEL)
-    done = int(network.optimizer.iterations) // math.ceil(len(data.train) / batch_size)
+        model = load_model(directory / MODEL)
+    done = int(model.optimizer.iterations) // math.ceil(len(data.train) / batch_size)
     keeper = RunKeeper(directory, done)
-    network.fit(
+    model.fit(
         the_task.batches(data.train, batch_size, seed=seed, first_epoch=done, augment=augment),
         validation_data=the_task.batches(data.validation, 256) if len(data.validation) else None,
         initial_epoch=done,
@@ -149,7 +145,7 @@ def train(
         verbose=verbose,
     )
     keeper.require_finite()
-    return keeper.close(the_task.evaluate(network, data.test))
+    return keeper.close(the_task.evaluate(model, data.test))
 
 
 class _Reseed(keras.callbacks.Callback):
@@ -165,14 +161,3 @@ class _Reseed(keras.callbacks.Callback):
         for index, state in enumerate(states):
             generator = np.random.default_rng((self.seed, epoch, index))
             state.assign(generator.integers(2**31, size=state.shape))
-
-
-def _json_form(config: dict[str, Any]) -> dict[str, Any]:
-    """Give a configuration the form that it has after a round trip through JSON."""
-    try:
-        return json.loads(json.dumps(config))
-    except TypeError as error:
-        raise ValueError(
-            f"`arguments` must be plain numbers, strings, booleans and tuples, to be kept in "
-            f"{CONFIG}; received {config['arguments']!r} ({error})."
-        ) from error

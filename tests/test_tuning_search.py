@@ -1,0 +1,464 @@
+"""Searches on real digits: reproducible, resumable, honest, and blind to the test part."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import tuning
+import zoo
+from tuning.cli import main
+from tuning.oracles import make_oracle
+from tuning.report import TrialRecord
+
+QUICK = dict(epochs=1, precision="float32", verbose=0)
+
+# One point of the space of "mlp"; tests vary one or two of its values.
+POINT = dict(
+    optimizer="sgd",
+    learning_rate=0.1,
+    momentum=0.5,
+    learning_rate_schedule="constant",
+    batch_size=64,
+    depth=1,
+    first_units=32,
+    activation="relu",
+    batch_norm=False,
+    dropout=0.0,
+    skip_connections=False,
+)
+
+
+class Forbidden:
+    """A part that nobody may look at."""
+
+    def __getattribute__(self, name):
+        raise AssertionError(f"the search looked at the test part: {name}")
+
+
+@pytest.fixture(scope="module")
+def small(digits):
+    """A quarter of the digits, without a test part."""
+    return dataclasses.replace(digits, train=digits.train.subset(np.arange(320)), test=Forbidden())
+
+
+@pytest.fixture(scope="module")
+def found(small, tmp_path_factory):
+    """A random search of four trials."""
+    directory = tmp_path_factory.mktemp("found") / "search"
+    return tuning.search("mlp", small, max_trials=4, directory=directory, **QUICK)
+
+
+def scores(result):
+    return [(trial.score, dict(trial.values)) for trial in result.trials]
+
+
+def test_result_holds_the_best_trial_ready_to_build_and_train(found, digits, tmp_path):
+    assert [trial.number for trial in found.trials] == [1, 2, 3, 4]
+    assert {trial.status for trial in found.trials} == {"COMPLETED"}
+    assert found.best_score == max(trial.score for trial in found.trials)
+    assert all(trial.seconds > 0 for trial in found.trials)
+    model = zoo.create("mlp", **found.best_arguments)
+    assert model.input_shape == (None, 8, 8, 1)
+    assert model.output_shape == (None, 10)
+    run = zoo.train(
+        "mlp",
+        digits,
+        arguments=found.best_arguments,
+        **found.best_training,
+        directory=tmp_path / "run",
+        verbose=0,
+    )
+    assert run.config["optimizer"] == found.best_values["optimizer"]
+
+
+def test_first_trial_is_a_draw_like_the_others(found):
+    rates = [trial.values["learning_rate"] for trial in found.trials]
+    assert len(set(rates)) == 4
+    assert 0.001 not in rates  # the row's default
+
+
+def test_pictures_and_tables(found, tmp_path):
+    failed = TrialRecord(5, "FAILED", None, dict(found.trials[0].values), 0.1, "loss was nan")
+    result = dataclasses.replace(found, trials=(*found.trials, failed))
+    picture = result.plot(tmp_path / "report.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    one = dataclasses.replace(found, trials=(found.best,))
+    assert one.plot(tmp_path / "one.png").stat().st_size > 5000
+    cells = list(result.table().columns[1].cells)
+    assert cells[0] == f"{found.best_score:.4f}"
+    assert cells[-1] == "failed"
+
+
+def test_to_dataframe_says_what_it_needs_or_has_every_trial(found):
+    try:
+        import pandas  # noqa: F401
+    except ImportError:
+        with pytest.raises(ImportError, match="pip install pandas"):
+            found.to_dataframe()
+    else:
+        frame = found.to_dataframe()
+        assert list(frame["score"]) == [trial.score for trial in found.trials]
+
+
+SEARCH = """
+import dataclasses, sys
+import numpy as np
+import tuning, zoo
+digits = zoo.load_data("digits")
+small = dataclasses.replace(digits, train=digits.train.subset(np.arange(320)))
+tuning.search(
+    "mlp", small, max_trials=4, directory=sys.argv[1], epochs=1, precision="float32", verbose=0
+)
+"""
+
+
+def test_a_killed_search_goes_on_and_equals_an_uninterrupted_one(found, small, tmp_path):
+    directory = tmp_path / "search"
+    process = subprocess.Popen([sys.executable, "-c", SEARCH, directory])
+    try:
+        wait_for_trials(directory, 2, process)
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    ended = ended_trials(directory)
+    assert 2 <= len(ended) < 4
+    before = {path: path.stat().st_mtime_ns for path in ended}
+    with pytest.raises(FileExistsError, match="resume=True"):
+        tuning.search("mlp", small, max_trials=4, directory=directory, **QUICK)
+    result = tuning.search("mlp", small, max_trials=4, directory=directory, resume=True, **QUICK)
+    assert {path: path.stat().st_mtime_ns for path in ended} == before, "a trial was run again"
+    assert scores(result) == scores(found)
+
+
+def test_a_kill_between_two_writes_loses_no_trial(found, small, tmp_path):
+    directory = shutil.copytree(found.directory, tmp_path / "search")
+    trials = directory / "trials"
+    state = json.loads((trials / "oracle.json").read_text())
+    # Trial 3 is written as completed, but the oracle's file still has it running.
+    state["end_order"].remove("3")
+    state["ongoing_trials"] = {"tuner0": "3"}
+    (trials / "oracle.json").write_text(json.dumps(state))
+    # Trial 4 is written, but the oracle's file does not know it.
+    shutil.copytree(trials / "trial_3", trials / "trial_4")
+    begun = json.loads((trials / "trial_3" / "trial.json").read_text())
+    begun |= {"trial_id": "4", "status": "RUNNING"}
+    (trials / "trial_4" / "trial.json").write_text(json.dumps(begun))
+    written = (trials / "trial_3" / "trial.json").stat().st_mtime_ns
+    result = tuning.search("mlp", small, max_trials=4, directory=directory, resume=True, **QUICK)
+    assert (trials / "trial_3" / "trial.json").stat().st_mtime_ns == written
+    assert result.trials == found.trials
+
+
+def ended_trials(directory):
+    paths = sorted(directory.glob("trials/trial_*/trial.json"))
+    return [path for path in paths if json.loads(path.read_text())["status"] == "COMPLETED"]
+
+
+def wait_for_trials(directory, count, process):
+    deadline = time.monotonic() + 120
+    while len(ended_trials(directory)) < count:
+        assert time.monotonic() < deadline, "no trials"
+        assert process.poll() is None, "the search ended before it could be killed"
+        time.sleep(0.01)
+
+
+def test_a_finished_search_is_loaded_and_can_grow(found, small, tmp_path):
+    options = dict(QUICK, fixed={"depth": 1}, directory=tmp_path / "search")
+    first = tuning.search("mlp", small, max_trials=1, **options)
+    again = tuning.search("mlp", small, max_trials=1, resume=True, **options)
+    assert again == first  # the seconds, too: nothing ran again
+    grown = tuning.search("mlp", small, max_trials=2, resume=True, **options)
+    assert scores(grown)[:1] == scores(first)
+    assert len(grown.trials) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1}, "seed: 0 then, 1 now"),
+        ({"name": "mlp_tiny"}, "model: 'mlp' then, 'mlp_tiny' now"),
+        ({"tuner": "grid"}, "tuner: 'random' then, 'grid' now"),
+        ({"epochs": 2}, "space.epochs"),
+        ({"ranges": {"dropout": (0.0, 0.4)}}, "space.dropout"),
+        ({"start": {"depth": 1}}, "start: False then, True now"),
+    ],
+    ids=str,
+)
+def test_a_resumed_search_must_be_the_same(found, small, changes, message):
+    options = dict(QUICK, name="mlp", directory=found.directory, resume=True, max_trials=4)
+    with pytest.raises(ValueError, match=message):
+        tuning.search(data=small, **{**options, **changes})
+
+
+def test_a_search_of_other_data_is_not_resumed(found, digits):
+    with pytest.raises(ValueError, match=r"data: .*320.* then, .*1258.* now"):
+        tuning.search("mlp", digits, directory=found.directory, resume=True, **QUICK)
+
+
+def test_the_starting_point_is_the_first_trial(small, tmp_path):
+    start = {"optimizer": "sgd", "learning_rate": 0.1, "first_units": 64}
+    result = tuning.search(
+        "mlp", small, max_trials=2, start=start, directory=tmp_path / "search", **QUICK
+    )
+    first, second = (trial.values for trial in result.trials)
+    assert {key: first[key] for key in start} == pytest.approx(start)
+    assert first["momentum"] == 0.9
+    assert second["learning_rate"] != pytest.approx(0.1)
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial_and_not_the_search(small, tmp_path, capfd):
+    result = tuning.search(
+        "mlp",
+        small,
+        tuner="grid",
+        max_trials=2,
+        fixed=without(POINT, "learning_rate"),
+        ranges={"learning_rate": [1e-3, 1e30]},
+        directory=tmp_path / "search",
+        **QUICK,
+    )
+    assert [trial.status for trial in result.trials] == ["COMPLETED", "FAILED"]
+    assert result.trials[1].score is None
+    assert "loss was" in result.trials[1].error
+    assert "learning_rate=1e+30" in result.trials[1].error
+    assert result.best.number == 1
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def without(values, *names):
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def test_every_trial_failing_says_why(small, tmp_path):
+    with pytest.raises(RuntimeError, match=r"All 4 trials .* more than `max_parameters`=10, with"):
+        tuning.search(
+            "mlp", small, max_trials=4, max_parameters=10, directory=tmp_path / "search", **QUICK
+        )
+
+
+def test_grid_takes_combinations_in_turn_also_when_resumed(small, tmp_path):
+    options = dict(
+        QUICK,
+        tuner="grid",
+        fixed=without(POINT, "activation", "skip_connections"),
+        ranges={"activation": ["relu", "tanh"], "skip_connections": [False, True]},
+        directory=tmp_path / "search",
+    )
+    tuning.search("mlp", small, max_trials=2, **options)
+    result = tuning.search("mlp", small, max_trials=9, resume=True, **options)
+    pairs = [(t.values["activation"], t.values["skip_connections"]) for t in result.trials]
+    assert pairs == [("relu", False), ("relu", True), ("tanh", False), ("tanh", True)]
+
+
+def test_bayesian_runs_and_draws_anew_each_time(small, tmp_path):
+    result = tuning.search(
+        "mlp",
+        small,
+        tuner="bayesian",
+        max_trials=4,
+        fixed=without(POINT, "learning_rate"),
+        ranges={"learning_rate": (1e-3, 0.3)},
+        directory=tmp_path / "search",
+        **QUICK,
+    )
+    assert len({trial.values["learning_rate"] for trial in result.trials}) == 4
+
+
+def simulate(tmp_path, tuner, max_trials, max_epochs, score):
+    """Let an oracle search one hyperparameter, x in [0, 1], of a function instead of a model."""
+    objective = keras_tuner.Objective("score", "max")
+    oracle = make_oracle(tuner, objective, max_trials=max_trials, max_epochs=max_epochs, seed=0)
+    oracle._set_project_dir(tmp_path, f"{tuner}{max_trials}-{max_epochs}")
+    oracle.verbose = 0
+    hp = keras_tuner.HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+    oracle.update_space(hp)
+    trials = []
+    while (trial := oracle.create_trial("tuner0")).status == "RUNNING":
+        oracle.update_trial(trial.trial_id, {"score": score(trial.hyperparameters.values["x"])})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+        trials.append(trial.hyperparameters.values)
+    return trials
+
+
+def test_bayesian_closes_in_on_the_best_after_a_third_of_the_trials(tmp_path):
+    trials = simulate(tmp_path, "bayesian", 12, 1, lambda x: -((x - 0.7) ** 2))
+    drawn, modelled = (np.array([t["x"] for t in part]) for part in (trials[:4], trials[-4:]))
+    assert abs(modelled - 0.7).max() < abs(drawn - 0.7).min()
+
+
+@pytest.mark.parametrize(
+    ("max_trials", "max_epochs", "epochs"),
+    [
+        (3, 9, [9, 9, 9]),
+        (8, 9, [3, 3, 3, 3, 3, 9, 9, 9]),
+        (13, 9, [1] * 9 + [3] * 3 + [9]),
+        (2, 1, [1, 1]),
+    ],
+)
+def test_hyperband_leaves_out_brackets_that_the_search_would_not_finish(
+    tmp_path, max_trials, max_epochs, epochs
+):
+    trials = simulate(tmp_path, "hyperband", max_trials, max_epochs, lambda x: x)
+    assert [trial["tuner/epochs"] for trial in trials] == epochs
+    if max_trials == 13:
+        assert trials[-1]["x"] == max(trial["x"] for trial in trials)
+
+
+def test_hyperband_decides_the_epochs_and_goes_on_with_the_best(small, tmp_path):
+    result = tuning.search(
+        "mlp_tiny",
+        small,
+        tuner="hyperband",
+        max_trials=5,
+        **dict(QUICK, epochs=3),
+        directory=tmp_path / "search",
+    )
+    assert [trial.values["epochs"] for trial in result.trials] == [1, 1, 1, 3, 3]
+    short, promoted = result.trials[:3], result.trials[3]
+    parent = max(short, key=lambda trial: trial.score)
+    assert {**promoted.values, "epochs": 1} == parent.values
+    assert result.best_training["epochs"] == result.best_values["epochs"]
+
+
+def test_hyperband_restores_the_optimizer_with_the_weights(digits, tmp_path):
+    model = tuning.hypermodel("mlp_tiny", input_shape=(8, 8, 1), num_classes=10)
+    tuner = keras_tuner.Hyperband(
+        model, objective="val_accuracy", max_epochs=2, factor=2, directory=tmp_path
+    )
+    tuner.oracle.max_trials = 3  # two short ones and the better one's longer one
+    images = digits.train.images(np.arange(64))
+    labels = digits.train.labels[:64]
+    tuner.search(images, labels, validation_data=(images, labels), verbose=0)
+    promoted = next(
+        trial
+        for trial in tuner.oracle.trials.values()
+        if trial.hyperparameters.values.get("tuner/trial_id")
+    )
+    trained = tuner._build_hypermodel(promoted.hyperparameters)
+    batches = -(-64 // promoted.hyperparameters.values["batch_size"])
+    assert int(trained.optimizer.iterations) == batches
+
+
+@pytest.mark.parametrize("name", ["RandomSearch", "BayesianOptimization", "GridSearch"])
+def test_hypermodel_works_in_plain_keras_tuner(digits, tmp_path, name):
+    model = tuning.hypermodel(
+        "mlp_tiny", input_shape=(8, 8, 1), num_classes=10, fixed={"epochs": 2}
+    )
+    tuner = getattr(keras_tuner, name)(
+        model, objective="val_accuracy", max_trials=1, directory=tmp_path, project_name=name
+    )
+    names = {hp.name for hp in tuner.oracle.get_space().space}
+    assert {"batch_size", "epochs", "momentum", "weight_decay"} <= names
+    images = digits.train.images(np.arange(64))
+    labels = digits.train.labels[:64]
+    tuner.search(images, labels, validation_data=(images, labels), verbose=0)
+    trial = tuner.oracle.get_best_trials()[0]
+    assert trial.status == "COMPLETED"
+    assert trial.best_step in (0, 1)
+    assert tuner.get_best_models()[0].output_shape == (None, 10)
+
+
+def test_callbacks_see_each_trial_with_its_epochs_and_learning_rate(small, tmp_path):
+    path = tmp_path / "rates"
+    tuning.search(
+        "mlp_tiny",
+        small,
+        max_trials=1,
+        fixed={"learning_rate_schedule": "cosine", "learning_rate": 0.5, "optimizer": "sgd"},
+        callbacks=[RateWriter(str(path))],
+        **dict(QUICK, epochs=2),
+        directory=tmp_path / "search",
+    )
+    rates = [float(line) for line in path.read_text().split()]
+    assert rates == pytest.approx([0.5, 0.25])
+
+
+class RateWriter(keras.callbacks.Callback):
+    """Writes the learning rate of each epoch to a file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        with open(self.path, "a") as file:
+            file.write(f"{float(self.model.optimizer.learning_rate)}\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "vgg16"}, "too small"),
+        ({"name": "mpl"}, "Did you mean 'mlp'"),
+        ({"tuner": "randm"}, "Did you mean 'random'"),
+        ({"max_trials": 0}, "max_trials"),
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 2, "ranges": {"epochs": (1, 2)}}, "leave one of them out"),
+        ({"seed": -1}, "seed"),
+        ({"task": "classify"}, "classification"),
+        ({"precision": "float8"}, "precision"),
+        ({"arguments": {"filtres": (8,)}}, "filters"),
+        ({"arguments": {"num_classes": 3}}, "10 classes"),
+        ({"fixed": {"activation": "rely"}}, "Did you mean 'relu'"),
+        ({"fixed": {"dropout": 1.5}}, "dropout"),
+        ({"fixed": {"momentum": 1.0, "optimizer": "sgd"}}, "momentum"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_refused_before_anything_is_written(digits, tmp_path, changes, message):
+    directory = tmp_path / "search"
+    options = {"name": "cascade_cnn", "max_trials": 1, "directory": directory, **changes}
+    with pytest.raises(ValueError, match=message):
+        tuning.search(data=digits, **options)
+    assert not directory.exists()
+
+
+def test_data_without_validation_and_directories_that_are_files_are_refused(digits, tmp_path):
+    empty = dataclasses.replace(digits, validation=digits.validation.subset(np.arange(0)))
+    with pytest.raises(ValueError, match="validation part"):
+        tuning.search("mlp_tiny", empty, directory=tmp_path / "search")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError, match="choose another `directory`"):
+        tuning.search("mlp_tiny", digits, directory=tmp_path / "file", **QUICK)
+
+
+def test_the_command_searches_shows_every_trial_and_draws(tmp_path):
+    directory = str(tmp_path / "search")
+    arguments = [
+        *("mlp_tiny", "digits", "--max-trials", "2", "--epochs", "1", "--directory", directory),
+        *("--fix", "optimizer=adam", "--range", "learning_rate=0.001:0.01"),
+        *("--range", "activation=relu,tanh", "--precision", "float32"),
+    ]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.output.splitlines() if line.startswith("trial")]
+    assert [line[:9] for line in lines] == ["trial 1/2", "trial 2/2"]
+    assert all("best 0." in line and "learning_rate=0.00" in line for line in lines)
+    assert "mlp_tiny: 2 trials" in result.output
+    assert (tmp_path / "search" / "report.png").exists()
+    again = CliRunner().invoke(main, arguments)
+    assert again.exit_code == 1
+    assert "resume=True" in again.output
+    assert CliRunner().invoke(main, [*arguments, "--resume"]).exit_code == 0
+
+
+@pytest.mark.parametrize("option", [["--fix", "optimizer"], ["--range", "=1:2"]], ids=str)
+def test_the_command_explains_malformed_options(tmp_path, option):
+    arguments = ["mlp_tiny", "digits", "--directory", str(tmp_path / "search"), *option]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "Expected KEY=" in result.output

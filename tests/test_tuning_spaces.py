@@ -1,0 +1,232 @@
+"""Search spaces: what the rows draw, what a caller can change, and that every draw builds."""
+
+import inspect
+
+import keras_tuner
+import pytest
+
+import tuning
+import zoo
+from tuning.rows import Choice, Float, Int, default_values, override, plain_values, start_at
+from tuning.spaces import (
+    FAMILIES,
+    MAX_PARAMETERS,
+    TRAINING,
+    cascade_cnn_arguments,
+    family_of,
+    mlp_arguments,
+    space,
+    training_arguments,
+)
+from zoo.optimizers import make_optimizer
+from zoo.registry import entry
+
+
+def draws(rows, count, seed=1):
+    """Draw values as Keras Tuner's random search does."""
+    model = tuning.ZooHyperModel("mlp", rows, {}, precision="float32")
+    oracle = keras_tuner.oracles.RandomSearchOracle(objective="val_loss", seed=seed)
+    hp = keras_tuner.HyperParameters()
+    model.declare_hyperparameters(hp)
+    oracle.update_space(hp)
+    return [plain_values(rows, oracle._random_values()) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", ["cascade_cnn", "mlp"])
+@pytest.mark.parametrize("input_shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)], ids=str)
+def test_every_draw_builds_below_the_parameter_cap(name, input_shape):
+    rows = space(name, input_shape)
+    family = family_of(name)
+    for values in draws(rows, 200)[:: 3 if name == "cascade_cnn" else 10]:
+        arguments = family.arguments({key: values[key] for key in family.rows if key in values})
+        model = zoo.create(name, input_shape=input_shape, num_classes=10, **arguments)
+        assert model.count_params() <= MAX_PARAMETERS
+        assert model.output_shape == (None, 10)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("pooling", ["max", "stride"])
+def test_the_largest_models_are_below_the_parameter_cap(depth, pooling):
+    assert depth in space("cascade_cnn", (32, 32, 3))["depth"].options
+    cnn = cascade_cnn_arguments(
+        dict(depth=depth, first_filters=32, convs_per_block=2, kernel_size=5, dense_units=256)
+    )
+    dense = mlp_arguments(dict(depth=depth, first_units=256))
+    common = dict(input_shape=(32, 32, 3), num_classes=10, skip_connections=True)
+    assert zoo.cascade_cnn(pooling=pooling, **cnn, **common).count_params() <= MAX_PARAMETERS
+    assert zoo.mlp(**dense, **common).count_params() <= MAX_PARAMETERS
+
+
+def test_draws_reach_every_choice_and_both_ends_of_every_range():
+    rows = space("cascade_cnn", (32, 32, 3))
+    seen = draws(rows, 400)
+    for name, row in rows.items():
+        values = [draw[name] for draw in seen if name in draw]
+        assert {type(value) for value in values} == {row.kind}
+        if row.options:
+            assert set(values) == set(row.options)
+        elif row.sampling == "linear":
+            assert row.low <= min(values) < row.low + (row.high - row.low) / 10
+            assert row.high >= max(values) > row.high - (row.high - row.low) / 10
+
+
+def test_conditional_rows_apply_only_where_the_optimizer_has_them():
+    for values in draws(TRAINING, 100):
+        assert ("momentum" in values) == (values["optimizer"] in ("sgd", "rmsprop"))
+        assert ("weight_decay" in values) == (values["optimizer"] == "adamw")
+        training = training_arguments(values)
+        make_optimizer(
+            training["optimizer"],
+            training["learning_rate"],
+            momentum=training["momentum"],
+            weight_decay=training["weight_decay"],
+        )
+        assert set(training) <= set(inspect.signature(zoo.train).parameters)
+
+
+def test_every_registered_model_has_a_space():
+    for name in zoo.list_models():
+        assert family_of(name) is FAMILIES[entry(name).family]
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_defaults_are_the_builders_own(name):
+    family = FAMILIES[name]
+    parameters = inspect.signature(entry(name).builder).parameters
+    for argument, value in family.arguments(default_values(family.rows)).items():
+        assert value == parameters[argument].default, argument
+
+
+def test_rates_are_scaled_by_optimizer_unless_the_caller_gives_them():
+    default = {"optimizer": "sgd", "learning_rate": 0.001}
+    assert plain_values(TRAINING, default)["learning_rate"] == pytest.approx(0.02)
+    assert plain_values(TRAINING, {**default, "optimizer": "adam"})["learning_rate"] == 0.001
+    for rows in (
+        override(TRAINING, {"learning_rate": 0.5}),
+        override(TRAINING, None, {"learning_rate": (0.1, 1.0)}),
+        override(TRAINING, None, {"learning_rate": [0.1, 1.0]}),
+    ):
+        values = plain_values(rows, {"optimizer": "sgd", "learning_rate": 0.5})
+        assert values["learning_rate"] == 0.5
+    started = start_at(TRAINING, {"optimizer": "sgd", "learning_rate": 0.1})
+    values = plain_values(started, default_values(started))
+    assert values["learning_rate"] == pytest.approx(0.1)
+    assert values["momentum"] == TRAINING["momentum"].default
+
+
+def test_override_fixes_narrows_and_widens():
+    rows = override(
+        space("cascade_cnn", (28, 28, 1)),
+        {"batch_norm": False, "dropout": 0, "epochs": 7},
+        {"learning_rate": (1e-4, 1), "activation": ["gelu", "tanh"], "batch_size": [48, 96]},
+    )
+    assert rows["batch_norm"].options == (False,)
+    assert rows["dropout"].options == (0.0,)
+    assert rows["epochs"].options == (7,)
+    assert (rows["learning_rate"].low, rows["learning_rate"].high) == (1e-4, 1.0)
+    assert rows["activation"].options == ("gelu", "tanh")
+    assert rows["batch_size"].options == (48, 96)
+    for values in draws(rows, 20):
+        assert values["batch_norm"] is False
+        assert values["batch_size"] in (48, 96)
+
+
+def test_conditions_that_are_settled_go():
+    assert "momentum" not in override(TRAINING, {"optimizer": "adam"})
+    assert override(TRAINING, {"optimizer": "sgd"})["momentum"].when is None
+    assert override(TRAINING, None, {"optimizer": ["sgd", "adam"]})["momentum"].when is not None
+
+
+@pytest.mark.parametrize(
+    ("fixed", "ranges", "message"),
+    [
+        ({"lerning_rate": 0.1}, {}, "Did you mean 'learning_rate'"),
+        ({}, {"droput": (0, 1)}, "Did you mean 'dropout'"),
+        ({"epochs": 3}, {"epochs": (1, 3)}, "leave one of the two out"),
+        ({"epochs": 2.5}, {}, "'epochs' must be an integer, received 2.5"),
+        ({"epochs": True}, {}, "'epochs' must be an integer"),
+        ({"epochs": 0}, {}, "1 <= low"),
+        ({"dropout": "0.5"}, {}, "'dropout' must be a number"),
+        ({"dropout": -0.1}, {}, "0 <= low"),
+        ({"dropout": float("nan")}, {}, "0 <= low"),
+        ({"batch_norm": 1}, {}, "'batch_norm' must be True or False"),
+        ({"activation": 3}, {}, "'activation' must be a string"),
+        ({}, {"activation": "relu"}, "must be a list of choices"),
+        ({}, {"activation": ("relu", "tanh")}, "must be a list of choices"),
+        ({}, {"activation": []}, "must be a list of choices"),
+        ({}, {"learning_rate": (0.1, 0.01)}, "low <= high"),
+        ({}, {"learning_rate": (0, 0.01)}, "0 < low"),
+        ({}, {"learning_rate": (1, 2, 3)}, "a tuple \\(low, high\\) or a list"),
+        ({}, {"depth": (1, 9)}, "halved 3 times"),
+        ({"depth": 4}, {}, "halved 3 times"),
+    ],
+    ids=str,
+)
+def test_illegal_changes_raise(fixed, ranges, message):
+    with pytest.raises(ValueError, match=message):
+        space("cascade_cnn", (8, 8, 1), fixed=fixed, ranges=ranges)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ({"deth": 2}, "Did you mean 'depth'"),
+        ({"dropout": 0.9}, "0 to 0.5"),
+        ({"batch_size": 50}, "16, 32, 64, 128, 256"),
+        ({"optimizer": "lion"}, "sgd, adagrad"),
+        ({"epochs": "many"}, "must be an integer"),
+    ],
+    ids=str,
+)
+def test_a_starting_point_outside_of_the_space_raises(start, message):
+    with pytest.raises(ValueError, match=message):
+        space("mlp", (8, 8, 1), start=start)
+
+
+def test_what_a_variant_states_is_searched_only_where_the_caller_names_it():
+    rows = space("lenet5", (32, 32, 1))
+    assert {"depth", "first_filters", "kernel_size", "activation", "batch_norm"}.isdisjoint(rows)
+    assert {"dropout", "optimizer", "epochs"} <= set(rows)
+    rows = space("lenet5", (32, 32, 1), ranges={"activation": ["tanh", "relu"], "depth": (2, 5)})
+    assert rows["activation"].options == ("tanh", "relu")
+    assert {"depth", "first_filters"} <= set(rows)
+    assert "batch_norm" not in rows
+
+
+def test_arguments_of_the_caller_leave_no_idle_rows():
+    rows = space("cascade_cnn", (8, 8, 1), arguments={"filters": (4,), "head": "flatten"})
+    assert {"depth", "first_filters", "head"}.isdisjoint(rows)
+    with pytest.raises(ValueError, match="'depth' decides the builder argument 'filters'"):
+        space("cascade_cnn", (8, 8, 1), arguments={"filters": (4,)}, fixed={"depth": 2})
+
+
+@pytest.mark.parametrize(
+    ("input_shape", "depths"),
+    [
+        ((2, 2, 1), (1,)),
+        ((8, 8, 1), (1, 2, 3)),
+        ((28, 28, 1), (2, 3, 4)),
+        ((64, 16, 3), (3, 4)),
+        ((224, 224, 3), (5, 6)),
+    ],
+    ids=str,
+)
+def test_depth_follows_the_images(input_shape, depths):
+    assert space("cascade_cnn", input_shape)["depth"].options == depths
+
+
+@pytest.mark.parametrize("input_shape", [(1, 8, 1), (None, None, 3), (8, 8)], ids=str)
+def test_images_that_cannot_be_searched_raise(input_shape):
+    with pytest.raises(ValueError, match="input_shape"):
+        space("cascade_cnn", input_shape)
+
+
+def test_rows_check_themselves():
+    assert Int(8, 40, step=2, sampling="log").options == (8, 16, 32)
+    assert Int(1, 6, step=2).options == (1, 3, 5)
+    assert Int(1, 4, default=9).default == 1
+    assert Choice((True, False)).kind is bool
+    with pytest.raises(ValueError, match="at least one"):
+        Choice(())
+    with pytest.raises(ValueError, match="0 < low"):
+        Float(0.0, 1.0, sampling="log")

@@ -1,0 +1,113 @@
+"""What a search shows while it runs: a line for each trial, and a bar for its epochs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import rich.progress
+from rich.console import Console
+from rich.text import Text
+
+from tuning.report import TrialRecord, best_of
+from tuning.rows import Space, describe_values
+
+
+class Progress:
+    """Shows trials and epochs on the terminal.
+
+    Args:
+        objective: Name of what the search improves.
+        direction: "max" or "min".
+        max_trials: Number of trials.
+        rows: The search space; values that are fixed are not shown.
+        shown: Whether to show anything.
+    """
+
+    def __init__(
+        self,
+        objective: str,
+        direction: str,
+        max_trials: int,
+        rows: Space,
+        *,
+        shown: bool,
+    ) -> None:
+        self.objective, self.direction = objective, direction
+        self.max_trials = max_trials
+        self.varied = [name for name, row in rows.items() if len(row.options) != 1]
+        self.console = Console(quiet=not shown)
+        self.records: list[TrialRecord] = []
+        self.bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(bar_width=24),
+            rich.progress.TextColumn("epoch {task.completed}/{task.total}  {task.fields[now]}"),
+            console=self.console,
+            transient=True,
+            disable=not (shown and self.console.is_terminal),
+        )
+        self.epochs = self.bar.add_task("", visible=False, now="")
+
+    @contextlib.contextmanager
+    def show(self, ended: list[TrialRecord]) -> Iterator[None]:
+        """Show the bar while trials run.
+
+        Args:
+            ended: Trials that ended before, in a search that goes on.
+        """
+        self.records = list(ended)
+        if ended:
+            self.console.print(f"{len(ended)} of {self.max_trials} trials are there already.")
+        with self.bar:
+            yield
+
+    def begin_trial(self, number: int, epochs: int) -> None:
+        """Show that a trial begins.
+
+        Args:
+            number: The trial's number, from 1.
+            epochs: Number of epochs that it will have.
+        """
+        self.bar.reset(
+            self.epochs, total=epochs, description=self._title(number), visible=True, now=""
+        )
+
+    def end_epoch(self, done: int, logs: Mapping[str, float]) -> None:
+        """Show that an epoch ended.
+
+        Args:
+            done: Number of epochs done.
+            logs: Loss and metrics.
+        """
+        now = f"{self.objective} {logs[self.objective]:.4f}" if self.objective in logs else ""
+        self.bar.update(self.epochs, completed=done, now=now)
+
+    def end_trial(self, record: TrialRecord) -> None:
+        """Print a trial's line.
+
+        Args:
+            record: The trial.
+        """
+        self.records.append(record)
+        self.bar.update(self.epochs, visible=False)
+        best = best_of(self.records, self.direction)
+        line = Text(f"{self._title(record.number)}  ")
+        if record.score is None:
+            line.append(f"{record.status.lower():<{len(self.objective) + 7}}", style="red")
+        else:
+            line.append(f"{self.objective} {record.score:.4f}", style="bold" * (record is best))
+        line.append(f"  best {best.score:.4f}" if best else "  best -     ")
+        line.append(f"  {record.seconds:6.1f} s  ")
+        line.append(record.error or describe_values(self._varied(record.values)), style="dim")
+        if self.console.is_terminal:
+            self.console.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            self.console.print(line, soft_wrap=True)
+
+    def _title(self, number: int) -> str:
+        width = len(str(self.max_trials))
+        return f"trial {number:>{width}}/{self.max_trials}"
+
+    def _varied(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: values[name] for name in self.varied if name in values}

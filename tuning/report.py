@@ -1,0 +1,195 @@
+"""What a search found: records, a table, pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from tuning.rows import Space, describe_values
+
+if TYPE_CHECKING:
+    from tuning.hypermodels import ZooHyperModel
+    from tuning.oracles import SearchOracle
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a search.
+
+    Attributes:
+        number: From 1, in the order in which the trials began.
+        status: "COMPLETED", "FAILED", or "RUNNING" where the search was cut off.
+        score: The objective's best value over the epochs; `None` unless completed.
+        values: Hyperparameter values by name.
+        seconds: Duration.
+        error: What went wrong, in one line.
+    """
+
+    number: int
+    status: str
+    score: float | None
+    values: Mapping[str, Any]
+    seconds: float
+    error: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        name: The model's registered name.
+        objective: What the search improved, such as "val_accuracy".
+        direction: "max" or "min".
+        trials: Every trial, in the order in which they began.
+        rows: The search space.
+        best_arguments: Builder arguments of the best trial, for `zoo.create(name, **arguments)`.
+        best_training: Training values of the best trial, for `zoo.train(..., **training)`.
+        directory: Where the search lies.
+
+    Example:
+        >>> best = TrialRecord(1, "COMPLETED", 0.9, {"depth": 2}, 1.5)
+        >>> SearchResult("mlp", "val_accuracy", "max", (best,), {}, {}, {}, Path()).best_score
+        0.9
+    """
+
+    name: str
+    objective: str
+    direction: str
+    trials: tuple[TrialRecord, ...]
+    rows: Space
+    best_arguments: Mapping[str, Any]
+    best_training: Mapping[str, Any]
+    directory: Path
+
+    @property
+    def best(self) -> TrialRecord:
+        """The best trial."""
+        best = best_of(self.trials, self.direction)
+        if best is None:
+            raise ValueError("No trial was completed.")
+        return best
+
+    @property
+    def best_score(self) -> float:
+        """The best trial's score."""
+        return self.best.score or 0.0
+
+    @property
+    def best_values(self) -> Mapping[str, Any]:
+        """All hyperparameter values of the best trial."""
+        return self.best.values
+
+    def to_dataframe(self) -> Any:
+        """Lay the trials out as a pandas table: a row each, a column for each value.
+
+        Returns:
+            A pandas `DataFrame`, indexed by the trial's number.
+
+        Raises:
+            ImportError: If pandas is not installed; `trials` holds the same.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError as error:
+            raise ImportError(
+                "to_dataframe() needs pandas: pip install pandas. `trials` holds the same as plain "
+                "records."
+            ) from error
+        flat = []
+        for trial in self.trials:
+            record = dataclasses.asdict(trial)
+            values = record.pop("values")
+            flat.append({**record, **values})
+        return pandas.DataFrame(flat).set_index("number")
+
+    def table(self, limit: int = 10) -> Table:
+        """Lay the best trials out for the terminal.
+
+        Args:
+            limit: Number of trials to show.
+
+        Returns:
+            A table that rich prints; failed trials come last.
+        """
+        table = Table(title=f"{self.name}: {len(self.trials)} trials")
+        for column in ("trial", self.objective, "seconds"):
+            table.add_column(column, justify="right")
+        table.add_column("values")
+        sign = -1 if self.direction == "max" else 1
+        ranked = sorted(
+            self.trials, key=lambda t: (t.score is None, sign * (t.score or 0.0), t.number)
+        )
+        varied = [name for name, row in self.rows.items() if len(row.options) != 1]
+        for trial in ranked[:limit]:
+            shown = {name: trial.values[name] for name in varied if name in trial.values}
+            table.add_row(
+                str(trial.number),
+                trial.status.lower() if trial.score is None else f"{trial.score:.4f}",
+                f"{trial.seconds:.1f}",
+                trial.error or describe_values(shown),
+                style="bold" if trial is self.best else "red" if trial.score is None else None,
+            )
+        return table
+
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Draw the scores trial by trial, and against the most telling hyperparameters.
+
+        Args:
+            path: Where the picture goes; its suffix gives the format, such as `.png`.
+
+        Returns:
+            The path.
+        """
+        from tuning.plots import draw_search  # matplotlib is loaded only to draw
+
+        return draw_search(self, Path(path))
+
+
+def best_of(trials: Sequence[TrialRecord], direction: str) -> TrialRecord | None:
+    """Find the best of the completed trials.
+
+    Args:
+        trials: Trials.
+        direction: "max" or "min".
+
+    Returns:
+        The first of the best, or `None` where no trial was completed.
+
+    Example:
+        >>> best_of([], "max") is None
+        True
+    """
+    sign = 1 if direction == "max" else -1
+    completed = [trial for trial in trials if trial.score is not None]
+    return max(completed, key=lambda trial: sign * (trial.score or 0.0), default=None)
+
+
+def trial_record(trial: Any, oracle: SearchOracle, hypermodel: ZooHyperModel) -> TrialRecord:
+    """Make a record of Keras Tuner's trial.
+
+    Args:
+        trial: The trial.
+        oracle: What proposed it.
+        hypermodel: What built it.
+
+    Returns:
+        The record.
+    """
+    values = hypermodel.values(trial.hyperparameters)
+    if "tuner/epochs" in trial.hyperparameters.values:  # Hyperband decides the epochs.
+        values["epochs"] = trial.hyperparameters.values["tuner/epochs"]
+    return TrialRecord(
+        number=int(trial.trial_id) + 1,
+        status=trial.status,
+        score=float(trial.score) if trial.status == "COMPLETED" else None,
+        values=values,
+        seconds=oracle.seconds.get(trial.trial_id, 0.0),
+        error=oracle.errors.get(trial.trial_id) if trial.status == "FAILED" else None,
+    )

@@ -1,0 +1,335 @@
+"""The rows of a search space: one hyperparameter each, as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, Literal
+
+from zoo.registry import suggestion
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """What every row has.
+
+    Attributes:
+        default: The value of a starting point that leaves this row out.
+        argument: The builder argument that the row has a part in; its own name where `None`.
+        when: Name and values of another row: this one applies only while that has one of them.
+    """
+
+    default: Any = None
+    argument: str | None = None
+    when: tuple[str, tuple[Any, ...]] | None = None
+
+    def _settle_default(self, allowed: bool, fallback: Any) -> None:
+        if not allowed:
+            object.__setattr__(self, "default", fallback)
+
+
+@dataclasses.dataclass(frozen=True)
+class Int(Row):
+    """An integer from `low` to `high`: every `step`-th, or with "log" each `step` times the last.
+
+    Example:
+        >>> Int(16, 100, step=2, sampling="log").options
+        (16, 32, 64)
+    """
+
+    low: int
+    high: int
+    step: int = dataclasses.field(default=1, kw_only=True)
+    sampling: Literal["linear", "log"] = dataclasses.field(default="linear", kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if not 1 <= self.low <= self.high:
+            raise ValueError(f"must have 1 <= low <= high, received ({self.low}, {self.high})")
+        self._settle_default(self.allows(self.default), self.low)
+
+    @property
+    def kind(self) -> type:
+        """Type of the values."""
+        return int
+
+    @property
+    def options(self) -> tuple[int, ...]:
+        """Every value that can be drawn."""
+        if self.sampling == "linear":
+            return tuple(range(self.low, self.high + 1, self.step))
+        count = int(math.log(self.high / self.low, self.step) + 1e-9) + 1
+        return tuple(self.low * self.step**index for index in range(count))
+
+    def allows(self, value: Any) -> bool:
+        """Tell whether a value can be drawn."""
+        return value in self.options
+
+
+@dataclasses.dataclass(frozen=True)
+class Float(Row):
+    """A number from `low` to `high`, drawn evenly, or with "log" evenly in the exponent.
+
+    Attributes:
+        scale: Name of another row and a factor for some of its values, by which the drawn number
+            is multiplied.
+
+    Example:
+        >>> Float(1e-4, 0.1, sampling="log").allows(0.01)
+        True
+    """
+
+    low: float
+    high: float
+    sampling: Literal["linear", "log"] = dataclasses.field(default="linear", kw_only=True)
+    scale: tuple[str, Mapping[Any, float]] | None = dataclasses.field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if not 0 <= self.low <= self.high < math.inf or (self.low == 0 and self.sampling == "log"):
+            least = "0 < low" if self.sampling == "log" else "0 <= low"
+            raise ValueError(f"must have {least} <= high, received ({self.low}, {self.high})")
+        self._settle_default(self.default is not None and self.allows(self.default), self.low)
+
+    @property
+    def kind(self) -> type:
+        """Type of the values."""
+        return float
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        """The value where there is only one; a range lists none."""
+        return (self.low,) if self.low == self.high else ()
+
+    def allows(self, value: Any) -> bool:
+        """Tell whether a value can be drawn, but for rounding."""
+        return self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9)
+
+    def factor(self, values: Mapping[str, Any]) -> float:
+        """Give the factor that the scale has beside the other rows' values."""
+        return self.scale[1].get(values.get(self.scale[0]), 1.0) if self.scale else 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice(Row):
+    """One of some values, all of one kind: strings, numbers, or `True` and `False`.
+
+    Example:
+        >>> Choice(("max", "average")).default
+        'max'
+    """
+
+    options: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not self.options:
+            raise ValueError("must have at least one choice, received none")
+        self._settle_default(self.allows(self.default), self.options[0])
+
+    @property
+    def kind(self) -> type:
+        """Type of the values."""
+        return type(self.options[0])
+
+    def allows(self, value: Any) -> bool:
+        """Tell whether a value can be drawn."""
+        return value in self.options
+
+
+Space = Mapping[str, Int | Float | Choice]
+
+_words = {int: "an integer", float: "a number", bool: "True or False", str: "a string"}
+
+
+def override(
+    rows: Space, fixed: Mapping[str, Any] | None = None, ranges: Mapping[str, Any] | None = None
+) -> dict[str, Int | Float | Choice]:
+    """Fix values of a space, and narrow or widen its ranges.
+
+    Args:
+        rows: The space.
+        fixed: Value by row name.
+        ranges: New range by row name: a tuple `(low, high)` for a row of numbers, or a list of
+            choices for any row.
+
+    Returns:
+        The new space; conditions that always or never hold by now are resolved. A row that a
+        caller changes has no `scale` any more: its values are meant as they stand.
+
+    Raises:
+        ValueError: If a name is unknown (the message suggests close ones) or given twice, or a
+            value is of the wrong kind or out of bounds.
+
+    Example:
+        >>> rows = {"optimizer": Choice(("sgd", "adam")), "rate": Float(0.1, 1.0)}
+        >>> override(rows, {"optimizer": "sgd"}, {"rate": (0.01, 2)})["rate"].high
+        2.0
+    """
+    fixed, ranges = fixed or {}, ranges or {}
+    for name in (*fixed, *ranges):
+        if name not in rows:
+            raise ValueError(f"Unknown hyperparameter {name!r}. {suggestion(name, rows)}")
+        if name in fixed and name in ranges:
+            raise ValueError(f"{name!r} is in `fixed` and in `ranges`: leave one of the two out.")
+    changed = {
+        **rows,
+        **{name: _fix(name, rows[name], value) for name, value in fixed.items()},
+        **{name: _change_range(name, rows[name], wanted) for name, wanted in ranges.items()},
+    }
+    return _resolve_conditions(changed)
+
+
+def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | Choice]:
+    """Make values the defaults of a space.
+
+    Args:
+        rows: The space.
+        start: Value by row name.
+
+    Returns:
+        The space with these defaults.
+
+    Raises:
+        ValueError: If a name is unknown, or a value cannot be drawn from its row.
+
+    Example:
+        >>> start_at({"depth": Int(1, 4)}, {"depth": 3})["depth"].default
+        3
+    """
+    for name, value in start.items():
+        if name not in rows:
+            raise ValueError(f"Unknown hyperparameter {name!r}. {suggestion(name, rows)}")
+        _require_kind(name, rows[name], value)
+    values = {**default_values(rows), **start}
+    started = dict(rows)
+    for name, value in start.items():
+        row = rows[name]
+        default = value / row.factor(values) if isinstance(row, Float) else value
+        if not row.allows(default):
+            raise ValueError(
+                f"`start` has {name}={value!r}, which is outside of the search: {_describe(row)}. "
+                "Choose another value, or widen the row with `ranges`."
+            )
+        started[name] = dataclasses.replace(row, default=default)
+    return started
+
+
+def default_values(rows: Space) -> dict[str, Any]:
+    """Give the default of each row that applies.
+
+    Args:
+        rows: The space.
+
+    Returns:
+        Value by row name, as a tuner would draw it: see `plain_values`.
+
+    Example:
+        >>> default_values({"depth": Int(1, 4, default=2)})
+        {'depth': 2}
+    """
+    values: dict[str, Any] = {}
+    for name, row in rows.items():
+        if row.when is None or values.get(row.when[0]) in row.when[1]:
+            values[name] = row.default
+    return values
+
+
+def plain_values(rows: Space, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn what a tuner drew into the values that it stands for.
+
+    Args:
+        rows: The space.
+        drawn: Drawn value by name; names that are no rows are left out.
+
+    Returns:
+        Value by row name, in the row's kind, and multiplied where the row has a scale.
+
+    Example:
+        >>> rate = Float(0.001, 0.01, scale=("optimizer", {"sgd": 30.0}))
+        >>> rows = {"optimizer": Choice(("sgd", "adam")), "rate": rate}
+        >>> plain_values(rows, {"optimizer": "sgd", "rate": 0.01})
+        {'optimizer': 'sgd', 'rate': 0.3}
+    """
+    values = {name: row.kind(drawn[name]) for name, row in rows.items() if name in drawn}
+    for name in values:
+        row = rows[name]
+        if isinstance(row, Float):
+            values[name] *= row.factor(values)
+    return values
+
+
+def describe_values(values: Mapping[str, Any]) -> str:
+    """Lay values out in one line.
+
+    Args:
+        values: Value by name.
+
+    Returns:
+        The line.
+
+    Example:
+        >>> describe_values({"optimizer": "sgd", "learning_rate": 0.01234567})
+        'optimizer=sgd, learning_rate=0.0123'
+    """
+    return ", ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in values.items()
+    )
+
+
+def _fix(name: str, row: Int | Float | Choice, value: Any) -> Int | Float | Choice:
+    if isinstance(row, Choice):
+        return _change_range(name, row, [value])
+    return _change_range(name, dataclasses.replace(row, sampling="linear"), (value, value))
+
+
+def _change_range(name: str, row: Int | Float | Choice, wanted: Any) -> Int | Float | Choice:
+    is_pair = isinstance(wanted, tuple) and len(wanted) == 2 and not isinstance(row, Choice)
+    if not is_pair and not (isinstance(wanted, list) and wanted):
+        pair = "" if isinstance(row, Choice) else "a tuple (low, high) or "
+        raise ValueError(
+            f"The range of {name!r} must be {pair}a list of choices, received {wanted!r}."
+        )
+    values = [_require_kind(name, row, value) for value in wanted]
+    if isinstance(row, Choice):
+        return dataclasses.replace(row, options=tuple(values))
+    low, high = values if is_pair else (min(values), max(values))
+    try:
+        changed = dataclasses.replace(row, low=low, high=high)
+    except ValueError as error:
+        raise ValueError(f"The range of {name!r} {error}.") from error
+    if not is_pair:
+        return Choice(tuple(values), default=row.default, argument=row.argument, when=row.when)
+    return dataclasses.replace(changed, scale=None) if isinstance(changed, Float) else changed
+
+
+def _resolve_conditions(rows: Space) -> dict[str, Int | Float | Choice]:
+    """Drop rows that can never apply, and conditions that always hold."""
+    resolved = dict(rows)
+    for name, row in rows.items():
+        if row.when is None:
+            continue
+        parent, values = row.when
+        options = rows[parent].options
+        if not set(options) & set(values):
+            del resolved[name]
+        elif set(options) <= set(values):
+            resolved[name] = dataclasses.replace(row, when=None)
+    return resolved
+
+
+def _require_kind(name: str, row: Int | Float | Choice, value: Any) -> Any:
+    """Check that a value has the row's kind; numbers of numpy become Python's."""
+    accepted = {int: Integral, float: Real}.get(row.kind, row.kind)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and row.kind is not bool):
+        raise ValueError(f"{name!r} must be {_words[row.kind]}, received {value!r}.")
+    return row.kind(value)
+
+
+def _describe(row: Int | Float | Choice) -> str:
+    if isinstance(row, Float):
+        return f"{row.low:g} to {row.high:g}"
+    return ", ".join(map(str, row.options))

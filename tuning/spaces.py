@@ -1,0 +1,261 @@
+"""The search spaces: one table for each family of models, and one for training."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tuning.rows import Choice, Float, Int, Space, override, start_at
+from zoo.arguments import image_shape
+from zoo.optimizers import OPTIMIZERS, SCHEDULES, WITH_MOMENTUM
+from zoo.registry import entry
+
+MAX_PARAMETERS = 3_000_000
+"""No draw from the tables below is larger, for images of up to 32x32x3 and 10 classes."""
+
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "tanh")
+
+# The defaults are the builder's own. `depth` is narrowed to what the images' size allows.
+CASCADE_CNN: Space = {
+    "depth": Int(1, 4, default=3, argument="filters"),
+    "first_filters": Int(8, 32, step=2, sampling="log", default=32, argument="filters"),
+    "convs_per_block": Int(1, 2, default=2),
+    "kernel_size": Choice((3, 5)),
+    "pooling": Choice(("max", "average", "stride")),
+    "head": Choice(("flatten", "global_average", "global_max")),
+    "dense_units": Choice((0, 64, 128, 256), default=128),
+    "activation": Choice(ACTIVATIONS),
+    "batch_norm": Choice((True, False)),
+    "dropout": Float(0.0, 0.5),
+    "skip_connections": Choice((False, True)),
+}
+
+MLP: Space = {
+    "depth": Int(1, 4, default=2, argument="hidden_units"),
+    "first_units": Int(32, 256, step=2, sampling="log", default=256, argument="hidden_units"),
+    "activation": Choice(ACTIVATIONS),
+    "batch_norm": Choice((True, False)),
+    "dropout": Float(0.0, 0.5),
+    "skip_connections": Choice((False, True)),
+}
+
+# Good learning rates differ between optimizers by a factor of hundreds. A row for each optimizer
+# would leave all but one of them without meaning in any trial, and one wide range would waste most
+# draws; so the row is drawn in Adam's measure and multiplied by the optimizer's factor: what a
+# search learns of it under one optimizer holds for the others. The factors are ratios of the best
+# rates on the digits. The values and ranges of a caller are the rates themselves, not multiplied.
+RATE_SCALES = {"sgd": 20.0, "adagrad": 10.0, "adadelta": 300.0}
+
+TRAINING: Space = {
+    "optimizer": Choice(tuple(OPTIMIZERS), default="adamw"),
+    "learning_rate": Float(
+        1e-4, 1e-2, sampling="log", default=1e-3, scale=("optimizer", RATE_SCALES)
+    ),
+    "momentum": Float(0.0, 0.95, default=0.9, when=("optimizer", WITH_MOMENTUM)),
+    "weight_decay": Float(1e-5, 0.1, sampling="log", default=4e-3, when=("optimizer", ("adamw",))),
+    "learning_rate_schedule": Choice(tuple(SCHEDULES)),
+    "batch_size": Int(16, 256, step=2, sampling="log", default=64),
+    "epochs": Int(5, 30, default=10),
+}
+
+
+def cascade_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn values into arguments of `zoo.cascade_cnn`.
+
+    Args:
+        values: Value by row name; rows of arguments that are decided elsewhere are missing.
+
+    Returns:
+        Builder arguments: filters that double block by block up to 128, at most one dense layer.
+
+    Example:
+        >>> cascade_cnn_arguments({"depth": 3, "first_filters": 16, "dense_units": 0})
+        {'dense_units': (), 'filters': (16, 32, 64)}
+    """
+    arguments = {
+        name: value for name, value in values.items() if CASCADE_CNN[name].argument is None
+    }
+    if "dense_units" in arguments:
+        arguments["dense_units"] = (arguments["dense_units"],) if arguments["dense_units"] else ()
+    if "depth" in values:
+        first, depth = values["first_filters"], values["depth"]
+        arguments["filters"] = tuple(min(first << block, max(first, 128)) for block in range(depth))
+    return arguments
+
+
+def mlp_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn values into arguments of `zoo.mlp`.
+
+    Args:
+        values: Value by row name; rows of arguments that are decided elsewhere are missing.
+
+    Returns:
+        Builder arguments: hidden units that halve layer by layer.
+
+    Example:
+        >>> mlp_arguments({"depth": 2, "first_units": 256, "batch_norm": False})
+        {'batch_norm': False, 'hidden_units': (256, 128)}
+    """
+    arguments = {name: value for name, value in values.items() if MLP[name].argument is None}
+    if "depth" in values:
+        first, depth = values["first_units"], values["depth"]
+        arguments["hidden_units"] = tuple(max(first >> layer, 1) for layer in range(depth))
+    return arguments
+
+
+def training_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick from values what `zoo.train` takes.
+
+    Args:
+        values: Value by row name.
+
+    Returns:
+        Arguments of `zoo.train`; momentum and weight decay are 0 where they do not apply.
+
+    Example:
+        >>> training_arguments({"optimizer": "adam", "learning_rate": 0.001, "depth": 3})
+        {'momentum': 0.0, 'weight_decay': 0.0, 'optimizer': 'adam', 'learning_rate': 0.001}
+    """
+    drawn = {name: values[name] for name in TRAINING if name in values}
+    return {"momentum": 0.0, "weight_decay": 0.0, **drawn}
+
+
+def cascade_depths(input_shape: Sequence[int | None]) -> tuple[int, int, int]:
+    """Say how often images can be halved, and how often they should be.
+
+    Args:
+        input_shape: Height, width and channels of the images.
+
+    Returns:
+        The smallest depth to search, which leaves at most 8 pixels of the longer side, so that a
+        flat head stays small; the largest to search, 4 or one more than the smallest; and the
+        largest possible, which leaves a pixel of the shorter side.
+
+    Raises:
+        ValueError: If a side is below 2 pixels, or not fixed.
+
+    Example:
+        >>> cascade_depths((8, 8, 1)), cascade_depths((28, 28, 1)), cascade_depths((224, 224, 3))
+        ((1, 3, 3), (2, 4, 4), (5, 6, 7))
+    """
+    height, width, _ = image_shape("input_shape", input_shape)
+    if height is None or width is None or min(height, width) < 2:
+        raise ValueError(
+            f"`input_shape` is {tuple(input_shape)}: pooling needs images of at least 2x2 pixels, "
+            "and a search needs to know their size. Use 'mlp' for smaller ones."
+        )
+    deepest = int(math.log2(min(height, width)))
+    shallow = max(1, math.ceil(math.log2(max(height, width) / 8)))
+    return min(shallow, deepest), min(max(4, shallow + 1), deepest), deepest
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """The space of a family of models.
+
+    Attributes:
+        rows: What may vary.
+        arguments: Turns the rows' values into builder arguments.
+        depths: From the images' shape to the limits of the row `depth`; see `cascade_depths`.
+    """
+
+    rows: Space
+    arguments: Callable[[Mapping[str, Any]], dict[str, Any]]
+    depths: Callable[[Sequence[int | None]], tuple[int, int, int]] | None = None
+
+
+FAMILIES = {
+    "cascade_cnn": Family(CASCADE_CNN, cascade_cnn_arguments, cascade_depths),
+    "mlp": Family(MLP, mlp_arguments),
+}
+
+
+def family_of(name: str) -> Family:
+    """Find the space of a registered model's family.
+
+    Args:
+        name: A registered name.
+
+    Returns:
+        The family's space.
+
+    Raises:
+        ValueError: If the name is unknown, or its family has no space.
+
+    Example:
+        >>> family_of("mlp_tiny").rows is MLP
+        True
+    """
+    family = entry(name).family
+    if family not in FAMILIES:
+        raise ValueError(
+            f"{name!r} cannot be searched: expected a model of the family "
+            f"{' or '.join(map(repr, FAMILIES))}, received one of {family!r}."
+        )
+    return FAMILIES[family]
+
+
+def space(
+    name: str,
+    input_shape: Sequence[int],
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    ranges: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
+) -> dict[str, Int | Float | Choice]:
+    """Put together what a search of a registered model varies.
+
+    The rows are those of training and those of the model's family. What a variant states makes it
+    that variant (the filters of vgg16, the skip connections of cascade_cnn_residual), so its rows
+    are left out, unless the caller names them in `fixed` or `ranges`.
+
+    Args:
+        name: A registered name.
+        input_shape: Height, width and channels of the images.
+        arguments: Builder arguments that the caller decides; their rows are left out.
+        fixed: Value by row name; see `override`.
+        ranges: Range by row name; see `override`.
+        start: Value by row name, for the first trial; see `start_at`.
+
+    Returns:
+        Rows by name.
+
+    Raises:
+        ValueError: If a name is unknown, a value is illegal, or the images are too small.
+
+    Example:
+        >>> [name for name in space("vgg16", (224, 224, 3)) if name not in TRAINING]
+        ['kernel_size', 'pooling', 'head', 'activation', 'skip_connections']
+        >>> space("cascade_cnn", (8, 8, 1))["depth"].high
+        3
+    """
+    family = family_of(name)
+    asked = {*(fixed or {}), *(ranges or {})}
+    part_of = {key: row.argument or key for key, row in family.rows.items()}
+    for key in asked:
+        if part_of.get(key) in (arguments or {}):
+            raise ValueError(
+                f"{key!r} decides the builder argument {part_of[key]!r}, which `arguments` gives "
+                "already: leave one of the two out."
+            )
+    stated = set(entry(name).arguments) - {part_of.get(key) for key in asked}
+    decided = {*stated, *(arguments or {})}
+    rows = {key: row for key, row in family.rows.items() if part_of[key] not in decided}
+    rows = override({**TRAINING, **rows}, fixed, ranges)
+    if "depth" in rows and family.depths:
+        rows["depth"] = _limit_depth(rows["depth"], *family.depths(input_shape), "depth" in asked)
+    return start_at(rows, start or {})
+
+
+def _limit_depth(row: Any, low: int, high: int, deepest: int, asked: bool) -> Int | Float | Choice:
+    if not asked:
+        return dataclasses.replace(row, low=low, high=high)
+    if max(row.options) > deepest:
+        raise ValueError(
+            f"Images of this size can be halved {deepest} times: expected a `depth` of at most "
+            f"{deepest}, received {max(row.options)}."
+        )
+    return row

@@ -1,0 +1,122 @@
+"""The trial runner: Keras Tuner's, with seeds, progress and state that survives a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.errors import FailedTrialError, FatalError
+
+from tuning.hypermodels import ZooHyperModel
+from tuning.oracles import SearchOracle
+from tuning.progress import Progress
+from tuning.report import trial_record
+from zoo.records import write_json
+
+
+class SearchTuner(keras_tuner.Tuner):
+    """Runs the trials that an oracle proposes.
+
+    Args:
+        oracle: Proposes the values.
+        hypermodel: Builds and trains a trial.
+        seed: With the trial's number, decides its initial weights and dropout.
+        directory: Where the search's state lies; a search that is there goes on.
+        progress: Is told what happens.
+    """
+
+    hypermodel: ZooHyperModel
+    oracle: SearchOracle
+
+    def __init__(
+        self,
+        oracle: SearchOracle,
+        hypermodel: ZooHyperModel,
+        *,
+        seed: int,
+        directory: str,
+        progress: Progress,
+    ) -> None:
+        self.seed = seed
+        self.progress = progress
+        with contextlib.redirect_stdout(io.StringIO()):  # It prints that it reloads.
+            keras_tuner.Tuner.__init__(
+                self,
+                oracle=oracle,
+                hypermodel=hypermodel,
+                directory=directory,
+                project_name="trials",
+            )
+
+    def _populate_initial_space(self) -> None:
+        """Declare the space; Keras Tuner would build models to find it."""
+        hp = self.oracle.get_space()
+        self.hypermodel.declare_hyperparameters(hp)
+        self.oracle.update_space(hp)
+
+    def save(self) -> None:
+        """Write the state; that there is this file makes Keras Tuner read it."""
+        self.oracle.save()
+        write_json(Path(self._get_tuner_fname()), self.get_state())
+
+    def on_search_begin(self) -> None:
+        """Write the state, so that a search killed in its first trial goes on, too."""
+        self.save()
+
+    def on_trial_begin(self, trial: Any) -> None:
+        """Start the clock, and seed what the trial draws."""
+        number = int(trial.trial_id)
+        seed = np.random.SeedSequence((self.seed, number)).generate_state(1)[0]
+        keras.utils.set_random_seed(int(seed))
+        self.began = time.perf_counter()
+        record = trial_record(trial, self.oracle, self.hypermodel)
+        self.progress.begin_trial(record.number, record.values["epochs"])
+
+    def _try_run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        """Run a trial; an error fails it, quietly. Keras Tuner would print the traceback."""
+        try:
+            self._run_and_update_trial(trial, *args, **kwargs)
+            trial.status = "COMPLETED"
+        except FatalError:
+            raise
+        except Exception as error:
+            trial.status, trial.message = "FAILED", traceback.format_exc()
+            self.oracle.errors[trial.trial_id] = _one_line(error)
+
+    def on_epoch_end(
+        self,
+        trial: Any,
+        model: keras.Model,
+        epoch: int,
+        logs: Mapping[str, float] | None = None,
+    ) -> None:
+        """Show the epoch."""
+        self.progress.end_epoch(epoch + 1, logs or {})
+
+    def on_trial_end(self, trial: Any) -> None:
+        """Stop the clock, write the trial down, and show it."""
+        self.oracle.seconds[trial.trial_id] = round(time.perf_counter() - self.began, 3)
+        super().on_trial_end(trial)
+        ended = self.oracle.get_trial(trial.trial_id)
+        self.progress.end_trial(trial_record(ended, self.oracle, self.hypermodel))
+
+
+class HyperbandTuner(SearchTuner, keras_tuner.Hyperband):
+    """Runs the trials of Hyperband, which go on from the weights of earlier ones."""
+
+
+def _one_line(error: Exception) -> str:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras colours some of its messages.
+    text = " ".join(text.split())
+    if len(text) > 500:
+        text = text[:500] + " ..."
+    return text if isinstance(error, FailedTrialError) else f"{type(error).__name__}: {text}"
