@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import multiprocessing
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +22,42 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def interleaved(
-    contestants: Mapping[str, Callable[[], None]], *, rounds: int, steps: int
+    contestants: Mapping[str, Callable[[], Callable[[], None]]], *, rounds: int, steps: int
 ) -> dict[str, list[float]]:
     """Time each contestant once a round, so that a slow moment of the machine meets all alike.
 
-    Returns milliseconds a step, one entry a round; a first round, which traces, is dropped.
+    Each is made, by a picklable function, in a process of its own (one library's memory settings
+    slow another's) and idles while others run. Returns milliseconds a step, one entry a round; a
+    first round, which traces, is dropped.
     """
+    context = multiprocessing.get_context("spawn")
+    connections = {}
+    for name, make in contestants.items():
+        connections[name], theirs = context.Pipe()
+        context.Process(target=_serve, args=(theirs, make), daemon=True).start()
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in track(range(rounds + 1), "rounds"):
-        for name, run in contestants.items():
-            started = time.perf_counter()
-            run()
-            times[name].append((time.perf_counter() - started) / steps * 1e3)
+        for name, connection in connections.items():
+            connection.send("run")
+            times[name].append(connection.recv() / steps * 1e3)
+    for connection in connections.values():
+        connection.send(None)
     return {name: values[1:] for name, values in times.items()}
+
+
+def _serve(connection: Connection, make: Callable[[], Callable[[], None]]) -> None:
+    run = make()
+    while connection.recv():
+        started = time.perf_counter()
+        run()
+        connection.send(time.perf_counter() - started)
 
 
 def summary(times: list[float]) -> dict[str, float]:
     return {
-        "median_ms": round(statistics.median(times), 2),
-        "fastest_ms": round(min(times), 2),
-        "slowest_ms": round(max(times), 2),
+        "median ms": round(statistics.median(times), 1),
+        "fastest ms": round(min(times), 1),
+        "slowest ms": round(max(times), 1),
         "rounds": len(times),
     }
 

@@ -81,7 +81,7 @@ def register(
         parameters = inspect.signature(builder).parameters
         for name, arguments in named.items():
             if name in _entries:
-                raise ValueError(f"A model named {name!r} is registered already; choose another.")
+                raise ValueError(f"A model named {name!r} is registered already: choose another.")
             if unknown := set(arguments) - set(parameters):
                 raise ValueError(f"Variant {name!r} has unknown arguments {sorted(unknown)}.")
         for name, arguments in named.items():

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import keras
 
 from zoo import plots
-from zoo.data import Dataset, Part
+from zoo.data import Dataset, Part, feed
 from zoo.tasks.base import Task
 
 
@@ -49,7 +49,7 @@ class ClassificationTask(Task):
 
     def batches(self, part: Part, batch_size: int, **options: Any) -> Any:
         """Make batches of images and integer labels."""
-        return part.batches(batch_size, **options)
+        return feed(part.batches(batch_size, **options))
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Compile with cross-entropy and accuracy."""
@@ -63,7 +63,7 @@ class ClassificationTask(Task):
 
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
         """Draw the confusion matrix of the test part."""
-        scores = model.predict(data.test.batches(256), verbose=0)
+        scores = model.predict(self.batches(data.test, 256), verbose=0)
         return [
             plots.confusion_matrix(
                 data.test.labels,

@@ -1,0 +1,18 @@
+"""README's examples run as they stand, but for a shorter search."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_every_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    assert len(blocks) == 3
+    code = "\n".join(blocks).replace("max_trials=20", "max_trials=1")
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["run"].metrics["accuracy"] > 0.9
+    assert names["result"].max_difference < 0.02
+    assert (tmp_path / "search.png").exists()
