@@ -192,7 +192,8 @@ class ZooHyperModel(keras_tuner.HyperModel):
         train = self.task.batches(
             data.train, batch_size, seed=self.seed, first_epoch=kwargs.get("initial_epoch", 0)
         )
-        return (train,), {"validation_data": self.task.batches(data.validation, 256), **kwargs}
+        validation = self.task.batches(data.validation, 256)
+        return (train,), {"validation_data": validation, "shuffle": False, **kwargs}
 
 
 class _StopAtNonFiniteLoss(keras.callbacks.Callback):

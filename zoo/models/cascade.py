@@ -195,7 +195,7 @@ def mlp(
 
     Example:
         >>> mlp((8, 8, 1), 10, hidden_units=(64, 32)).count_params()
-        6762
+        6858
     """
     input_shape = check.image_shape("input_shape", input_shape)
     num_classes = check.integer("num_classes", num_classes, minimum=0)
