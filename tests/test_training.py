@@ -137,6 +137,27 @@ def _wait_for(condition, process):
         time.sleep(0.02)
 
 
+def test_a_streamed_folder_trains_and_resumes_to_the_same_numbers(digits, tmp_path):
+    for index in range(90):
+        label = digits.train.labels[index] % 3
+        folder = tmp_path / "images" / f"class{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        keras.utils.save_img(folder / f"{index}.png", digits.train.images([index])[0])
+    data = zoo.load_data(tmp_path / "images", color="grey")
+    options = dict(epochs=3, batch_size=16, precision="float32", verbose=0)
+
+    class StopInTheSecondEpoch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 6:
+                raise KeyboardInterrupt
+
+    whole = zoo.train("mlp_tiny", data, directory=tmp_path / "whole", **options)
+    options["directory"] = tmp_path / "cut"
+    with pytest.raises(KeyboardInterrupt):
+        zoo.train("mlp_tiny", data, callbacks=[StopInTheSecondEpoch()], **options)
+    assert zoo.train("mlp_tiny", data, resume=True, **options).history == whole.history
+
+
 def test_resuming_a_complete_run_only_loads_it(whole_run, digits):
     before = (whole_run.directory / "model.keras").stat().st_mtime_ns
     again = zoo.train(
