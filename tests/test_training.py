@@ -81,19 +81,23 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(whole_run,
     assert other.history != whole_run.history
 
 
-def test_an_interrupted_run_resumes_to_the_same_numbers(whole_run, digits, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_an_interrupted_run_resumes_to_the_same_numbers(precision, digits, tmp_path):
+    options = {**OPTIONS, "precision": precision, "arguments": dict(dropout=0.2, filters=(4, 4))}
+    whole = zoo.train("cascade_cnn_tiny", digits, directory=tmp_path / "whole", **options)
+    cut = tmp_path / "cut"
     with pytest.raises(KeyboardInterrupt):
-        zoo.train("cascade_cnn_tiny", digits, directory=tmp_path, callbacks=[Stop(2)], **OPTIONS)
-    assert (tmp_path / "history.csv").read_text().count("\n") == 1 + 2
-    assert not (tmp_path / "metrics.json").exists()
+        zoo.train("cascade_cnn_tiny", digits, directory=cut, callbacks=[Stop(2)], **options)
+    assert (cut / "history.csv").read_text().count("\n") == 1 + 2
+    assert not (cut / "metrics.json").exists()
     with pytest.raises(FileNotFoundError, match=r"resume=True"):
-        zoo.load_run(tmp_path)
-    resumed = zoo.train("cascade_cnn_tiny", digits, directory=tmp_path, resume=True, **OPTIONS)
-    assert resumed.history == whole_run.history
-    assert resumed.metrics == whole_run.metrics
+        zoo.load_run(cut)
+    resumed = zoo.train("cascade_cnn_tiny", digits, directory=cut, resume=True, **options)
+    assert resumed.history == whole.history
+    assert resumed.metrics == whole.metrics
 
 
-def test_a_killed_process_leaves_a_run_that_resumes(whole_run, digits, tmp_path):
+def test_a_killed_process_leaves_a_run_that_resumes(digits, tmp_path):
     program = (
         "import sys, zoo\nfrom zoo.data.augment import Augment\n"
         "zoo.train('cascade_cnn_tiny', zoo.load_data('digits'), directory=sys.argv[1],\n"
@@ -207,6 +211,7 @@ def test_a_diverging_run_keeps_its_last_good_model(digits, tmp_path):
 
 
 BAD_OPTIONS = [
+    ("`data` must be", dict(data="digits")),
     ("`epochs`", dict(epochs=0)),
     ("`batch_size`", dict(batch_size=2.5)),
     ("`optimizer`", dict(optimizer="adamm")),
@@ -230,7 +235,7 @@ BAD_OPTIONS = [
 def test_bad_options_are_refused_before_anything_is_written(message, options, digits, tmp_path):
     options = {"name": "cascade_cnn_tiny", "verbose": 0, **options}
     with pytest.raises(ValueError, match=message):
-        zoo.train(data=digits, directory=tmp_path / "run", **options)
+        zoo.train(**{"data": digits, **options}, directory=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -21,7 +21,7 @@ from tuning.spaces import space, training_arguments
 from tuning.tuner import HyperbandTuner, SearchTuner
 from zoo import tasks
 from zoo.arguments import integer, one_of
-from zoo.data import Dataset
+from zoo.data.dataset import Dataset, require_dataset
 from zoo.records import claim_directory
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")
@@ -96,6 +96,7 @@ def search(
         >>> result.best_arguments["hidden_units"], result.best_training["epochs"]
         ((32,), 1)
     """
+    require_dataset(data)
     one_of("tuner", tuner, TUNERS)
     integer("max_trials", max_trials)
     integer("seed", seed, minimum=0)

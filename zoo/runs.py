@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,31 @@ def load_model(path: Path) -> keras.Model:
         ValueError: Cannot load 'nowhere.keras': ...
     """
     layers = {"BatchNormalization": BatchNormalization}
-    try:
+    with _refusing_damage(path):
         return keras.saving.load_model(path, custom_objects=layers)
+
+
+def load_state(model: keras.Model, path: Path) -> None:
+    """Load the weights and the optimizer's state into a compiled model.
+
+    Keras's own `load_model` makes another optimizer under mixed_float16, and leaves its state out.
+
+    Args:
+        model: The model as it was built and compiled when the file was saved.
+        path: A `.keras` file.
+
+    Raises:
+        ValueError: If the file is missing or damaged.
+    """
+    model.optimizer.build(model.trainable_variables)
+    with _refusing_damage(path):
+        model.load_weights(path)
+
+
+@contextlib.contextmanager
+def _refusing_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # Keras raises whatever the damaged part makes it raise.
         raise ValueError(
             f"Cannot load {str(path)!r}: it is missing or damaged ({error}). Delete the run's "

@@ -12,7 +12,7 @@ import numpy as np
 
 from zoo import tasks
 from zoo.arguments import integer
-from zoo.data import Dataset
+from zoo.data.dataset import Dataset, require_dataset
 from zoo.optimizers import learning_rate_callback, make_optimizer
 from zoo.precision import precision_scope, resolve_precision
 from zoo.records import claim_directory
@@ -23,8 +23,8 @@ from zoo.runs import (
     MODEL,
     Run,
     RunKeeper,
-    load_model,
     load_run,
+    load_state,
 )
 
 
@@ -96,6 +96,7 @@ def train(
         >>> sorted(run.metrics)
         ['accuracy', 'loss']
     """
+    require_dataset(data)
     the_task = tasks.get(task)
     epochs = integer("epochs", epochs)
     batch_size = integer("batch_size", batch_size)
@@ -132,8 +133,9 @@ def train(
     if (directory / METRICS).exists():
         return load_run(directory)
     if (directory / MODEL).exists():
-        model = load_model(directory / MODEL)
-    done = int(model.optimizer.iterations) // math.ceil(len(data.train) / batch_size)
+        load_state(model, directory / MODEL)
+    # Rounded, since mixed_float16 skips the steps in which its loss scale overflows.
+    done = round(int(model.optimizer.iterations) / math.ceil(len(data.train) / batch_size))
     keeper = RunKeeper(directory, done)
     model.fit(
         the_task.batches(data.train, batch_size, seed=seed, first_epoch=done, augment=augment),

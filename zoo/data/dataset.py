@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -113,6 +114,27 @@ class Dataset:
             f"{self.name}: {len(self.train)} train, {len(self.validation)} validation, "
             f"{len(self.test)} test images of {' x '.join(map(str, self.input_shape))}, "
             f"{self.num_classes} classes"
+        )
+
+
+def require_dataset(data: Any) -> None:
+    """Check that an argument `data` is a data set.
+
+    Args:
+        data: What the caller gave.
+
+    Raises:
+        ValueError: If it is something else.
+
+    Example:
+        >>> require_dataset("digits")
+        Traceback (most recent call last):
+        ValueError: `data` must be a zoo.Dataset, received 'digits'. Make one: zoo.load_data(...).
+    """
+    if not isinstance(data, Dataset):
+        shown = repr(data) if isinstance(data, str | os.PathLike) else type(data).__name__
+        raise ValueError(
+            f"`data` must be a zoo.Dataset, received {shown}. Make one: zoo.load_data(...)."
         )
 
 

@@ -22,9 +22,9 @@ class Task(abc.ABC):
     name: ClassVar[str]
     """The name that registry entries and configurations use."""
     objective: ClassVar[str]
-    """The entry of `fit`'s history that a search improves, and its direction: see `direction`."""
+    """The entry of `fit`'s history that a search improves."""
     direction: ClassVar[str]
-    """ "max" or "min"."""
+    """Whether the objective is to rise ("max") or to fall ("min")."""
 
     def __init_subclass__(cls) -> None:
         """Make the task known under its name."""
