@@ -1,9 +1,9 @@
-"""Accuracy on Fashion-MNIST in float32 and in the precision that "auto" picks here, and the time.
+"""Accuracy on Fashion-MNIST in float32 and in the precision that "auto" picks here.
 
 ZOO_DATA_DIR=... python benchmarks/precision.py        (about 12 minutes on two cores)
 
-The recipe of examples/fashion_mnist.py, shortened, with each seed in both precisions. The step
-alone is timed by benchmarks/step_time.py.
+`cascade_cnn` with 16, 32 and 64 filters, no augmentation, cosine schedule, each seed in both
+precisions. The step's time is measured by benchmarks/step_time.py.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from zoo.precision import resolve_precision
 
 
 @click.command()
-@click.option("--seeds", default=2, show_default=True)
-@click.option("--epochs", default=3, show_default=True)
+@click.option("--seeds", default=3, show_default=True)
+@click.option("--epochs", default=6, show_default=True)
 def main(seeds: int, epochs: int) -> None:
     """Compare the test accuracy of both precisions."""
     data = zoo.load_data("fashion_mnist")
@@ -37,13 +37,15 @@ def main(seeds: int, epochs: int) -> None:
                 run = zoo.train(
                     "cascade_cnn",
                     data,
+                    arguments=dict(filters=(16, 32, 64)),
                     epochs=epochs,
                     batch_size=128,
                     learning_rate=3e-3,
-                    learning_rate_schedule="one_cycle",
+                    learning_rate_schedule="cosine",
                     precision=precision,
                     seed=seed,
                     directory=Path(directory) / "run",
+                    verbose=2,
                 )
             rows.append(
                 {

@@ -113,6 +113,13 @@ def test_transfer_between_strangers_raises():
         zoo.transfer_weights(zoo.mlp((4, 4, 1), 2), zoo.mlp((5, 5, 1), 3, batch_norm=False))
 
 
+def test_features_of_a_sequential_model():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="d")])
+    assert zoo.features(model, "d").output_shape == (None, 3)
+    with pytest.raises(ValueError, match="`model`"):
+        zoo.features(keras.Sequential([keras.layers.Dense(3, name="d")]), "d")
+
+
 def test_features_of_an_unknown_layer_suggests():
     with pytest.raises(ValueError, match="Did you mean 'flatten'"):
         zoo.features(zoo.mlp((4, 4, 1), 2), "flaten")
@@ -196,6 +203,10 @@ BAD_ARGUMENTS = [
     ("batch_norm", dict(batch_norm="yes")),
     ("skip_connections", dict(skip_connections=True, padding="valid")),
     ("classifier_activation", dict(classifier_activation="softmaxx")),
+    ("classifier_activation", dict(classifier_activation="relu")),
+    ("num_classes", dict(num_classes=1, classifier_activation=keras.activations.softmax)),
+    ("activation", dict(activation=keras.layers.PReLU())),
+    ("activation", dict(activation=keras.layers.ReLU)),
 ]
 
 

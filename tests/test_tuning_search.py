@@ -203,7 +203,7 @@ def test_a_resumed_search_must_be_the_same(found, small, changes, message):
 
 
 def test_a_search_of_other_data_is_not_resumed(found, digits):
-    with pytest.raises(ValueError, match=r"data: .*320.* then, .*1258.* now"):
+    with pytest.raises(ValueError, match=r"parts: .*320.* then, .*1258.* now"):
         tuning.search("mlp", digits, directory=found.directory, resume=True, **QUICK)
 
 

@@ -179,7 +179,15 @@ def override(
         **{name: _fix(name, rows[name], value) for name, value in fixed.items()},
         **{name: _change_range(name, rows[name], wanted) for name, wanted in ranges.items()},
     }
-    return _resolve_conditions(changed)
+    resolved = _resolve_conditions(changed)
+    for name in (*fixed, *ranges):
+        if name not in resolved:
+            parent, values = rows[name].when or ("", ())
+            raise ValueError(
+                f"{name!r} applies only where {parent!r} is {' or '.join(map(repr, values))}: "
+                f"leave it out, or let {parent!r} be one of these."
+            )
+    return resolved
 
 
 def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | Choice]:

@@ -20,8 +20,8 @@ from tuning.rows import default_values
 from tuning.spaces import space, training_arguments
 from tuning.tuner import HyperbandTuner, SearchTuner
 from zoo import tasks
-from zoo.arguments import integer, one_of
-from zoo.data.dataset import Dataset, require_dataset
+from zoo.arguments import MAX_SEED, integer, one_of
+from zoo.data.dataset import Dataset, fingerprint, require_dataset
 from zoo.records import claim_directory
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")
@@ -98,8 +98,10 @@ def search(
     """
     require_dataset(data)
     one_of("tuner", tuner, TUNERS)
-    integer("max_trials", max_trials)
-    integer("seed", seed, minimum=0)
+    max_trials = integer("max_trials", max_trials)
+    seed = integer("seed", seed, minimum=0, maximum=MAX_SEED)
+    if max_parameters is not None:
+        max_parameters = integer("max_parameters", max_parameters)
     if not len(data.validation):
         raise ValueError(
             f"A search judges trials by the validation part, which is empty in {data.name!r}: give "
@@ -129,7 +131,8 @@ def search(
         "arguments": arguments,
         "tuner": tuner,
         "task": task,
-        "data": [data.name, *data.input_shape, len(data.train), len(data.validation)],
+        "data": [data.name, *data.input_shape],
+        "parts": fingerprint(data.train, data.validation),
         "max_epochs": max_epochs,
         "start": bool(start),
         "max_parameters": max_parameters,

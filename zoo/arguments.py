@@ -8,21 +8,26 @@ from numbers import Integral, Real
 from typing import Any
 
 import keras
+import numpy as np
+
+MAX_SEED = 2**32 - 1
+"""The largest seed that every random number generator takes."""
 
 
-def integer(name: str, value: Any, *, minimum: int = 1) -> int:
+def integer(name: str, value: Any, *, minimum: int = 1, maximum: int | None = None) -> int:
     """Check an integer argument.
 
     Args:
         name: The argument's name, for the message.
         value: What the caller gave.
         minimum: Smallest legal value.
+        maximum: Largest legal value; `None` is no limit.
 
     Returns:
         The value as an `int`.
 
     Raises:
-        ValueError: If it is no integer, or below the minimum.
+        ValueError: If it is no integer, below the minimum or above the maximum.
 
     Example:
         >>> integer("num_classes", 10, minimum=0)
@@ -30,6 +35,8 @@ def integer(name: str, value: Any, *, minimum: int = 1) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise ValueError(f"`{name}` must be an integer of at least {minimum}, received {value!r}.")
+    if maximum is not None and int(value) > maximum:
+        raise ValueError(f"`{name}` must be at most {maximum}, received {value!r}.")
     return int(value)
 
 
@@ -106,9 +113,9 @@ def flag(name: str, value: Any) -> bool:
         >>> flag("batch_norm", True)
         True
     """
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         raise ValueError(f"`{name}` must be True or False, received {value!r}.")
-    return value
+    return bool(value)
 
 
 def one_of(name: str, value: Any, options: Collection[str]) -> str:
@@ -154,6 +161,11 @@ def activation(name: str, value: Any) -> Any:
         >>> activation("activation", "leaky_relu")
         'leaky_relu'
     """
+    if isinstance(value, keras.Layer | type):
+        raise ValueError(
+            f"`{name}` must be the name of an activation or a function, received a layer, "
+            f"{value!r}."
+        )
     if callable(value):
         return value
     known = [key for key in dir(keras.activations) if not key.startswith("_")]

@@ -19,7 +19,7 @@ class _Group(click.Group):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
             return super().invoke(context)
-        except (ValueError, OSError, FloatingPointError) as error:
+        except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
             raise click.ClickException(str(error)) from error
 
 

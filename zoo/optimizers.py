@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import keras
 
-from zoo.arguments import one_of
+from zoo.arguments import one_of, rate
 
 OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
     "sgd": keras.optimizers.SGD,
@@ -56,12 +57,9 @@ def make_optimizer(
         0.9
     """
     one_of("optimizer", optimizer, OPTIMIZERS)
-    if not 0 < learning_rate < math.inf:
-        raise ValueError(f"`learning_rate` must be above 0, received {learning_rate!r}.")
-    if not 0 <= momentum < 1:
-        raise ValueError(f"`momentum` must be at least 0 and below 1, received {momentum!r}.")
-    if not 0 <= weight_decay < math.inf:
-        raise ValueError(f"`weight_decay` must be at least 0, received {weight_decay!r}.")
+    learning_rate = _number("learning_rate", learning_rate)
+    momentum = rate("momentum", momentum)
+    weight_decay = _number("weight_decay", weight_decay, or_zero=True)
     options: dict[str, Any] = {"momentum": momentum} if optimizer in WITH_MOMENTUM else {}
     if optimizer == "sgd":
         options["nesterov"] = momentum > 0
@@ -96,6 +94,18 @@ def learning_rate_callback(
     factor = SCHEDULES[one_of("learning_rate_schedule", schedule, SCHEDULES)]
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1, received {epochs!r}.")
+    if schedule == "constant":  # leaves the rate to the optimizer, and to the user's callbacks
+        return keras.callbacks.Callback()
     return keras.callbacks.LearningRateScheduler(
         lambda epoch, _: round(learning_rate * factor(epoch / epochs), 12)
     )
+
+
+def _number(name: str, value: Any, *, or_zero: bool = False) -> float:
+    legal = (
+        isinstance(value, Real) and math.isfinite(value) and (value > 0 or (or_zero and value == 0))
+    )
+    if not legal:
+        least = "of at least" if or_zero else "above"
+        raise ValueError(f"`{name}` must be a number {least} 0, received {value!r}.")
+    return float(value)

@@ -84,7 +84,7 @@ def confusion_matrix(
             )
     step = max(1, size // 30)
     ticks = range(0, size, step)
-    names = [class_names[tick] for tick in ticks]
+    names = [str(class_names[tick]).replace("$", r"\$") for tick in ticks]  # $ begins a formula
     axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0)
     axes.set_yticks(ticks, names)
     accuracy = np.trace(counts) / max(counts.sum(), 1)

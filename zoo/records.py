@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def claim_directory(
     directory: str | os.PathLike[str], record: str, identity: Mapping[str, Any], *, resume: bool
@@ -42,7 +44,7 @@ def claim_directory(
     """
     directory = Path(directory)
     try:
-        plain = json.loads(json.dumps(identity))
+        plain = json.loads(json.dumps(identity, default=_as_python))
     except TypeError as error:
         raise ValueError(
             "`arguments` must be plain numbers, strings, booleans and tuples, to be kept in "
@@ -127,11 +129,20 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: ... is damaged ...
     """
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(
             f"{str(path)!r} is damaged ({error}): delete its directory and start anew."
         ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(path)!r} is damaged: delete its directory and start anew.")
+    return content
+
+
+def _as_python(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not plain")
 
 
 def _begin(directory: Path, record: str, identity: dict[str, Any]) -> None:

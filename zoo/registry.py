@@ -162,7 +162,7 @@ def describe(name: str) -> Description:
     )
 
 
-def create(name: str, **arguments: Any) -> keras.Model:
+def create(name: str, /, **arguments: Any) -> keras.Model:
     """Build a registered model.
 
     Args:

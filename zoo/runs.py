@@ -136,8 +136,17 @@ class RunKeeper(keras.callbacks.Callback):
         if self.diverged:
             self.model.stop_training = True
             return
+        logs = {"learning_rate": self.model.optimizer.learning_rate, **logs}
         self.rows.append({"epoch": epoch + 1, **{key: float(logs[key]) for key in logs}})
         _write_rows(self.directory, self.rows)
+        self._save()
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Keep the model as the other callbacks leave it: EarlyStopping can restore weights."""
+        if self.rows and not self.diverged:
+            self._save()
+
+    def _save(self) -> None:
         temporary = self.directory / f".{MODEL}.tmp.keras"
         self.model.save(temporary)
         os.replace(temporary, self.directory / MODEL)
@@ -160,8 +169,10 @@ class RunKeeper(keras.callbacks.Callback):
 
 
 def _write_rows(directory: Path, rows: list[dict[str, float]]) -> None:
-    lines = [",".join(rows[0]), *(",".join(map(repr, row.values())) for row in rows)]
-    write_text(directory / HISTORY, "\n".join(lines) + "\n")
+    columns = _columns(rows)
+    lines = [map(repr, values) for values in zip(*columns.values(), strict=True)]
+    table = [",".join(line) for line in (columns, *lines)]
+    write_text(directory / HISTORY, "\n".join(table) + "\n")
 
 
 def _read_rows(directory: Path) -> list[dict[str, float]]:
@@ -172,4 +183,6 @@ def _read_rows(directory: Path) -> list[dict[str, float]]:
 
 
 def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
-    return {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
+    # A callback may log a value in some epochs only.
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return {key: [row.get(key, math.nan) for row in rows] for key in keys}

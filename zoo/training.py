@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,8 @@ import keras
 import numpy as np
 
 from zoo import tasks
-from zoo.arguments import integer
-from zoo.data.dataset import Dataset, require_dataset
+from zoo.arguments import MAX_SEED, integer
+from zoo.data.dataset import Dataset, fingerprint, require_dataset
 from zoo.optimizers import learning_rate_callback, make_optimizer
 from zoo.precision import precision_scope, resolve_precision
 from zoo.records import claim_directory
@@ -76,7 +77,8 @@ def train(
         directory: A new or empty directory, or with `resume` one that holds this run.
         resume: Go on from the last good epoch of the run in `directory`; a complete run is
             loaded. The other arguments must be those that it was started with.
-        callbacks: More Keras callbacks for `fit`.
+        callbacks: More Keras callbacks for `fit`. A resumed run begins with new ones: what they
+            keep in memory is not in the directory.
         verbose: As `fit` takes it; 0 is silent.
 
     Returns:
@@ -100,13 +102,18 @@ def train(
     the_task = tasks.get(task)
     epochs = integer("epochs", epochs)
     batch_size = integer("batch_size", batch_size)
+    seed = integer("seed", seed, minimum=0, maximum=MAX_SEED)
+    if augment is not None and not callable(augment):
+        raise ValueError(f"`augment` must be a function of (images, rng), received {augment!r}.")
+    _require_one_schedule(learning_rate_schedule, callbacks)
     arguments = {**the_task.model_arguments(data), **(arguments or {})}
     policy = resolve_precision(precision)
     config = {
         "model": entry(name).name,
         "arguments": arguments,
         "task": task,
-        "data": data.name,
+        "data": [data.name, *data.input_shape],
+        "parts": fingerprint(data.train, data.validation, data.test),
         "epochs": epochs,
         "batch_size": batch_size,
         "optimizer": optimizer,
@@ -114,9 +121,10 @@ def train(
         "learning_rate_schedule": learning_rate_schedule,
         "momentum": momentum,
         "weight_decay": weight_decay,
-        "augment": repr(augment) if augment else None,
+        # A function's address in memory is another one in each process.
+        "augment": re.sub(r" at 0x[0-9a-f]+", "", repr(augment)),
         "precision": policy,
-        "seed": integer("seed", seed, minimum=0),
+        "seed": seed,
     }
 
     keras.utils.set_random_seed(seed)
@@ -148,6 +156,16 @@ def train(
     )
     keeper.require_finite()
     return keeper.close(the_task.evaluate(model, data.test))
+
+
+def _require_one_schedule(schedule: str, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    kinds = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+    for callback in callbacks:
+        if isinstance(callback, kinds) and schedule != "constant":
+            raise ValueError(
+                f"`learning_rate_schedule`={schedule!r} and the callback {type(callback).__name__} "
+                "both set the learning rate: leave one of them out."
+            )
 
 
 class _Reseed(keras.callbacks.Callback):

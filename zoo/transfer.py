@@ -83,6 +83,10 @@ def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Mode
         >>> features(model, "block2_pool").output_shape
         (None, 7, 7, 64)
     """
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            f"`model` must be a Functional model or a built Sequential one, received {model!r}."
+        )
     known = {layer.name: layer for layer in model.layers}
 
     def output(name: str) -> Any:
@@ -98,7 +102,10 @@ def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Mode
         outputs = {name: output(name) for name in layer_names}
     else:
         raise ValueError("`layer_names` must name at least one layer, received none.")
-    return keras.Model(model.input, outputs, name=f"{model.name}_features")
+    single = len(model.inputs) == 1  # a Sequential model has no `input`
+    return keras.Model(
+        model.inputs[0] if single else model.input, outputs, name=f"{model.name}_features"
+    )
 
 
 def _shapes(layer: keras.Layer) -> list[tuple[int, ...]]:

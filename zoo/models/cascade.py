@@ -102,7 +102,8 @@ def cascade_cnn(
             activation.
         dropout: Rate in [0, 1) after each dense layer, or after the head where there is none.
         skip_connections: Make the blocks residual; needs "same" padding.
-        classifier_activation: Activation of the last layer; "linear" gives logits.
+        classifier_activation: Activation of the last layer: "softmax", "sigmoid", or "linear",
+            which gives logits.
         name: The model's name.
 
     Returns:
@@ -182,7 +183,8 @@ def mlp(
         dropout: Rate in [0, 1) after each hidden layer.
         skip_connections: Add each hidden layer's input, projected where the widths differ, before
             its activation.
-        classifier_activation: Activation of the last layer; "linear" gives logits.
+        classifier_activation: Activation of the last layer: "softmax", "sigmoid", or "linear",
+            which gives logits.
         name: The model's name.
 
     Returns:
@@ -236,7 +238,8 @@ def _dense_layers(
 
 def _output(x: Any, num_classes: int, activation: Any) -> Any:
     """Close a model; its output is float32 whatever the layers below compute in."""
-    check.activation("classifier_activation", activation)
+    activation = getattr(activation, "__name__", activation)
+    check.one_of("classifier_activation", activation, ("softmax", "sigmoid", "linear"))
     if num_classes == 0:
         return layers.Activation("linear", dtype="float32", name="features")(x)
     if num_classes == 1 and activation == "softmax":
