@@ -230,3 +230,8 @@ def test_rows_check_themselves():
         Choice(())
     with pytest.raises(ValueError, match="0 < low"):
         Float(0.0, 1.0, sampling="log")
+
+
+def test_a_value_that_never_applies_is_refused():
+    with pytest.raises(ValueError, match="'momentum' applies only where 'optimizer' is 'sgd'"):
+        tuning.space("mlp", (8, 8, 1), fixed={"optimizer": "adam", "momentum": 0.5})

@@ -102,10 +102,8 @@ def learning_rate_callback(
 
 
 def _number(name: str, value: Any, *, or_zero: bool = False) -> float:
-    legal = (
-        isinstance(value, Real) and math.isfinite(value) and (value > 0 or (or_zero and value == 0))
-    )
-    if not legal:
+    is_finite = isinstance(value, Real) and math.isfinite(value)
+    if not is_finite or float(value) < 0 or (value == 0 and not or_zero):
         least = "of at least" if or_zero else "above"
         raise ValueError(f"`{name}` must be a number {least} 0, received {value!r}.")
     return float(value)
