@@ -1,0 +1,247 @@
+"""Locally connected layers: convolutions whose weights are not shared, or shared in part."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo import arguments as check
+from zoo.layers.patches import local_product
+
+
+class LocallyConnected(keras.layers.Layer):
+    """What `LocallyConnected1D` and `LocallyConnected2D` share; not for use by itself."""
+
+    rank: int
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        implementation: int | None = None,
+        *,
+        dilation_rate: int | Sequence[int] = 1,
+        tile: int | Sequence[int] | None = None,
+        region: int | Sequence[int] = 1,
+        legacy_init: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if implementation is not None:
+            warnings.warn(
+                "`implementation` is ignored: there is one, the fastest for the shape.",
+                stacklevel=2,
+            )
+        self.filters = check.integer("filters", filters)
+        self.kernel_size = self._integers("kernel_size", kernel_size)
+        self.strides = self._integers("strides", strides)
+        self.dilation_rate = self._integers("dilation_rate", dilation_rate)
+        self.tile = None if tile is None else self._integers("tile", tile)
+        self.region = self._integers("region", region)
+        self.padding = check.one_of("padding", padding, ("valid", "same"))
+        self.data_format = check.one_of(
+            "data_format",
+            data_format or keras.config.image_data_format(),
+            ("channels_last", "channels_first"),
+        )
+        self.activation = keras.activations.get(activation)
+        self.use_bias = check.flag("use_bias", use_bias)
+        self.legacy_init = check.flag("legacy_init", legacy_init)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Make a kernel and a bias for each position, or each group of tied positions."""
+        kernels = self._kernels(self._positions(input_shape))
+        channels = input_shape[self._channel_axis]
+        if channels is None:
+            raise ValueError(
+                f"The number of channels must be known: received the input shape "
+                f"{tuple(input_shape)}. Give the model's input a full shape."
+            )
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(*kernels, math.prod(self.kernel_size) * channels, self.filters),
+            initializer=self._initial_kernel,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(*kernels, self.filters),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
+
+    def call(self, inputs: Any) -> Any:
+        """Multiply the patch at each position by the position's kernel."""
+        # The product works position by position, on (height, width, batch, channels).
+        order = (*self._spatial_axes, 0, self._channel_axis)
+        x = ops.transpose(inputs, order)
+        if self.padding == "same":
+            x = ops.pad(x, (*self._paddings(inputs.shape), (0, 0), (0, 0)))
+        kernel, bias = self.kernel, self.bias
+        if self.rank == 1:  # a height of 1
+            x, kernel = ops.expand_dims(x, 0), ops.expand_dims(kernel, 0)
+            bias = None if bias is None else ops.expand_dims(bias, 0)
+        y = local_product(
+            x,
+            kernel,
+            bias,
+            kernel_size=_pair(self.kernel_size),
+            strides=_pair(self.strides),
+            dilation=_pair(self.dilation_rate),
+            region=_pair(self.region),
+        )
+        if self.rank == 1:
+            y = ops.squeeze(y, 0)
+        y = ops.transpose(y, [order.index(axis) for axis in range(self.rank + 2)])
+        return self.activation(y)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Shape of the output for a shape of the input."""
+        positions = self._positions(input_shape)
+        if self.data_format == "channels_first":
+            return (input_shape[0], self.filters, *positions)
+        return (input_shape[0], *positions, self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+            "dilation_rate": self.dilation_rate,
+            "tile": self.tile,
+            "region": self.region,
+            "legacy_init": self.legacy_init,
+        }
+
+    @property
+    def _spatial_axes(self) -> range:
+        first = 2 if self.data_format == "channels_first" else 1
+        return range(first, first + self.rank)
+
+    @property
+    def _channel_axis(self) -> int:
+        return 1 if self.data_format == "channels_first" else self.rank + 1
+
+    def _integers(self, name: str, value: Any) -> tuple[int, ...]:
+        return check.integers(name, value, length=self.rank)
+
+    def _positions(self, input_shape: Sequence[int | None]) -> tuple[int, ...]:
+        """Number of positions along each spatial axis."""
+        positions = []
+        spans = zip(self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        for axis, (size, stride, step) in zip(self._spatial_axes, spans, strict=True):
+            side = input_shape[axis]
+            if side is None:
+                raise ValueError(
+                    "Every position has its own weights, so the spatial size must be known: "
+                    f"received the input shape {tuple(input_shape)}. Give the model's input a "
+                    "fixed height and width, or use a convolution."
+                )
+            span = (size - 1) * step + 1
+            if self.padding == "valid" and span > side:
+                raise ValueError(
+                    f"`kernel_size`={self.kernel_size} with `dilation_rate`={self.dilation_rate} "
+                    f"spans {span} pixels, more than the {side} of the input shape "
+                    f"{tuple(input_shape)}. Give larger inputs, a smaller `kernel_size`, or "
+                    "padding='same'."
+                )
+            covered = side if self.padding == "same" else side - span + 1
+            positions.append(-(-covered // stride))
+        return tuple(positions)
+
+    def _paddings(self, input_shape: Sequence[int]) -> list[tuple[int, int]]:
+        """Zeros before and after each spatial axis under "same" padding, as convolutions have."""
+        paddings = []
+        for index, (axis, count) in enumerate(
+            zip(self._spatial_axes, self._positions(input_shape), strict=True)
+        ):
+            span = (self.kernel_size[index] - 1) * self.dilation_rate[index] + 1
+            total = max((count - 1) * self.strides[index] + span - input_shape[axis], 0)
+            paddings.append((total // 2, total - total // 2))
+        return paddings
+
+    def _kernels(self, positions: tuple[int, ...]) -> tuple[int, ...]:
+        """Number of different kernels along each spatial axis."""
+        regions = tuple(-(-n // region) for n, region in zip(positions, self.region, strict=True))
+        if self.tile is None:
+            return regions
+        if any(tile > count for tile, count in zip(self.tile, regions, strict=True)):
+            raise ValueError(
+                f"`tile`={self.tile} does not fit: there are {positions} positions in regions of "
+                f"{self.region}, so a tile is at most {regions}; None leaves all weights unshared."
+            )
+        return self.tile
+
+    def _initial_kernel(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Draw the kernel with the fans of a convolution, which counts no positions."""
+        initializer = self.kernel_initializer
+        values = initializer(shape, dtype=dtype)
+        if self.legacy_init or not isinstance(initializer, keras.initializers.VarianceScaling):
+            return values
+        patch, area = shape[-2], math.prod(self.kernel_size)
+        drawn = math.prod(shape[:-2]) * np.array([patch, self.filters])  # Keras's fans of `shape`
+        wanted = np.array([patch, area * self.filters])  # a convolution's
+        parts = {"fan_in": [1, 0], "fan_out": [0, 1], "fan_avg": [0.5, 0.5]}[initializer.mode]
+        return values * math.sqrt((drawn @ parts) / (wanted @ parts))
+
+
+def _pair(values: tuple[int, ...]) -> tuple[int, int]:
+    """Extend one dimension to two."""
+    return (1, *values)[-2:]  # type: ignore[return-value]
+
+
+@keras.saving.register_keras_serializable("zoo")
+class LocallyConnected1D(LocallyConnected):
+    """A convolution over steps whose weights differ from position to position."""
+
+    rank = 1
+
+
+@keras.saving.register_keras_serializable("zoo")
+class LocallyConnected2D(LocallyConnected):
+    """A convolution over images whose weights differ from position to position."""
+
+    rank = 2
