@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from zoo import arguments as check
-from zoo.layers.patches import local_product
+from zoo.layers.patches import Window, local_product, tied_product
 
 
 class LocallyConnected(keras.layers.Layer):
@@ -107,21 +107,19 @@ class LocallyConnected(keras.layers.Layer):
         x = ops.transpose(inputs, order)
         if self.padding == "same":
             x = ops.pad(x, (*self._paddings(inputs.shape), (0, 0), (0, 0)))
-        kernel, bias = self.kernel, self.bias
+        kernel = ops.reshape(self.kernel, (1, *self.kernel.shape)[-4:])
         if self.rank == 1:  # a height of 1
-            x, kernel = ops.expand_dims(x, 0), ops.expand_dims(kernel, 0)
-            bias = None if bias is None else ops.expand_dims(bias, 0)
-        y = local_product(
-            x,
-            kernel,
-            bias,
-            kernel_size=_pair(self.kernel_size),
-            strides=_pair(self.strides),
-            dilation=_pair(self.dilation_rate),
-            region=_pair(self.region),
-        )
+            x = ops.expand_dims(x, 0)
+        window = Window(_pair(self.kernel_size), _pair(self.strides), _pair(self.dilation_rate))
+        positions = self._positions(inputs.shape)
+        if self._kernels(positions) == positions:
+            y = local_product(x, kernel, window)
+        else:
+            y = tied_product(x, kernel, window, _pair(self.region))
         if self.rank == 1:
             y = ops.squeeze(y, 0)
+        if self.bias is not None:
+            y = ops.add(y, ops.expand_dims(self._bias_by_position(positions), self.rank))
         y = ops.transpose(y, [order.index(axis) for axis in range(self.rank + 2)])
         return self.activation(y)
 
@@ -214,6 +212,14 @@ class LocallyConnected(keras.layers.Layer):
                 f"{self.region}, so a tile is at most {regions}; None leaves all weights unshared."
             )
         return self.tile
+
+    def _bias_by_position(self, positions: tuple[int, ...]) -> Any:
+        bias = ops.convert_to_tensor(self.bias)
+        for axis, (count, region) in enumerate(zip(positions, self.region, strict=True)):
+            if bias.shape[axis] != count:
+                index = np.arange(count) // region % bias.shape[axis]
+                bias = ops.take(bias, index, axis=axis)
+        return bias
 
     def _initial_kernel(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """Draw the kernel with the fans of a convolution, which counts no positions."""
