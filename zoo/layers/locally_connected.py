@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from zoo import arguments as check
-from zoo.layers.patches import Window, local_product, tied_product
+from zoo.layers.patches import Pair, Window, locally_connected
 
 
 class LocallyConnected(keras.layers.Layer):
@@ -100,28 +100,23 @@ class LocallyConnected(keras.layers.Layer):
             )
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Any:
         """Multiply the patch at each position by the position's kernel."""
-        # The product works position by position, on (height, width, batch, channels).
-        order = (*self._spatial_axes, 0, self._channel_axis)
-        x = ops.transpose(inputs, order)
-        if self.padding == "same":
-            x = ops.pad(x, (*self._paddings(inputs.shape), (0, 0), (0, 0)))
-        kernel = ops.reshape(self.kernel, (1, *self.kernel.shape)[-4:])
-        if self.rank == 1:  # a height of 1
-            x = ops.expand_dims(x, 0)
-        window = Window(_pair(self.kernel_size), _pair(self.strides), _pair(self.dilation_rate))
         positions = self._positions(inputs.shape)
-        if self._kernels(positions) == positions:
-            y = local_product(x, kernel, window)
-        else:
-            y = tied_product(x, kernel, window, _pair(self.region))
-        if self.rank == 1:
-            y = ops.squeeze(y, 0)
-        if self.bias is not None:
-            y = ops.add(y, ops.expand_dims(self._bias_by_position(positions), self.rank))
-        y = ops.transpose(y, [order.index(axis) for axis in range(self.rank + 2)])
-        return self.activation(y)
+        row = self._spatial_axes[0]
+        missing = 2 - self.rank  # one dimension is a height of 1
+        x = ops.expand_dims(inputs, row) if missing else inputs
+        y = locally_connected(
+            x,
+            ops.reshape(self.kernel, (1, *self.kernel.shape)[-4:]),
+            self._bias_by_position(positions),
+            Window(_pair(self.kernel_size), _pair(self.strides), _pair(self.dilation_rate)),
+            order=(row, row + 1, 0, 1 if row == 2 else 3),
+            paddings=((0, 0), *self._paddings(inputs.shape))[-2:],
+            region=_pair(self.region),
+            training=bool(training),
+        )
+        return self.activation(ops.squeeze(y, row) if missing else y)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Shape of the output for a shape of the input."""
@@ -190,8 +185,10 @@ class LocallyConnected(keras.layers.Layer):
             positions.append(-(-covered // stride))
         return tuple(positions)
 
-    def _paddings(self, input_shape: Sequence[int]) -> list[tuple[int, int]]:
-        """Zeros before and after each spatial axis under "same" padding, as convolutions have."""
+    def _paddings(self, input_shape: Sequence[int]) -> list[Pair]:
+        """Zeros before and after each spatial axis: as convolutions have under "same" padding."""
+        if self.padding == "valid":
+            return [(0, 0)] * self.rank
         paddings = []
         for index, (axis, count) in enumerate(
             zip(self._spatial_axes, self._positions(input_shape), strict=True)
@@ -214,11 +211,15 @@ class LocallyConnected(keras.layers.Layer):
         return self.tile
 
     def _bias_by_position(self, positions: tuple[int, ...]) -> Any:
-        bias = ops.convert_to_tensor(self.bias)
-        for axis, (count, region) in enumerate(zip(positions, self.region, strict=True)):
+        """Bias of shape `(rows, columns, filters)`, repeated where kernels are."""
+        if self.bias is None:
+            return None
+        bias = ops.reshape(self.bias, (1, *self.bias.shape)[-3:])
+        for axis, (count, region) in enumerate(
+            zip(_pair(positions), _pair(self.region), strict=True)
+        ):
             if bias.shape[axis] != count:
-                index = np.arange(count) // region % bias.shape[axis]
-                bias = ops.take(bias, index, axis=axis)
+                bias = ops.take(bias, np.arange(count) // region % bias.shape[axis], axis=axis)
         return bias
 
     def _initial_kernel(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
@@ -234,7 +235,7 @@ class LocallyConnected(keras.layers.Layer):
         return values * math.sqrt((drawn @ parts) / (wanted @ parts))
 
 
-def _pair(values: tuple[int, ...]) -> tuple[int, int]:
+def _pair(values: tuple[int, ...]) -> Pair:
     """Extend one dimension to two."""
     return (1, *values)[-2:]  # type: ignore[return-value]
 
