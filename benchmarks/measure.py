@@ -31,10 +31,12 @@ def interleaved(
     first round, which traces, is dropped.
     """
     context = multiprocessing.get_context("spawn")
-    connections = {}
+    connections, processes = {}, []
     for name, make in contestants.items():
         connections[name], theirs = context.Pipe()
-        context.Process(target=_serve, args=(theirs, make), daemon=True).start()
+        processes.append(context.Process(target=_serve, args=(theirs, make), daemon=True))
+        processes[-1].start()
+        theirs.close()  # so that a contestant that dies is an error here, not a wait
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in track(range(rounds + 1), "rounds"):
         for name, connection in connections.items():
@@ -42,6 +44,8 @@ def interleaved(
             times[name].append(connection.recv() / steps * 1e3)
     for connection in connections.values():
         connection.send(None)
+    for process in processes:
+        process.join()
     return {name: values[1:] for name, values in times.items()}
 
 
@@ -65,7 +69,16 @@ def summary(times: list[float]) -> dict[str, float]:
 def machine() -> dict[str, Any]:
     """Processor, cores and the versions of what was measured."""
     versions = {}
-    for package in ("keras-zoo", "keras", "tensorflow", "torch", "numpy"):
+    for package in (
+        "keras-zoo",
+        "keras",
+        "tensorflow",
+        "tf_keras",
+        "torch",
+        "jax",
+        "jaxlib",
+        "numpy",
+    ):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -86,15 +99,18 @@ def processor() -> str:
 
 def report(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
     """Print the rows as a table and save them, with what else was found, as results/NAME.json."""
-    table = Table(title=name)
-    for column in rows[0]:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
     console = Console()
-    console.print(table)
+    console.print(_table(name, rows))
     for key, value in more.items():
-        console.print(f"{key}: {value}")
+        tabular = isinstance(value, list) and value
+        console.print(_table(key, value) if tabular else f"{key}: {value}")
     content = {"machine": machine(), "rows": rows, **more}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    return table

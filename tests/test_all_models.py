@@ -15,6 +15,13 @@ PARAMETERS = {
     "cascade_cnn": 437_034,
     "cascade_cnn_residual": 300_234,
     "cascade_cnn_tiny": 1_490,
+    "deepface": 118_923_774,
+    "deepface_tiny": 319_592,
+    "deepid": 2_245_497,
+    "deepid2": 2_337_452,
+    "deepid_tiny": 9_520,
+    "face_cnn": 7_010_120,
+    "face_cnn_tiny": 202_192,
     "lenet5": 61_706,
     "mlp": 236_298,
     "mlp_residual": 253_194,
@@ -24,12 +31,25 @@ PARAMETERS = {
 }
 NAMES = zoo.list_models()
 
+# Arguments that make the models fast, where they would be slow.
+NARROW = {
+    "deepface": {"filters": (8,) * 5, "embedding_dim": 32},
+    "vgg16": {"filters": (8,) * 5, "dense_units": (16, 16)},
+    "vgg19": {"filters": (8,) * 5, "dense_units": (16, 16)},
+}
 
-def small(name, height=32, width=32):
+
+def sizes(name):
+    """Two heights and widths that the model takes."""
+    return [(72, 72), (80, 73)] if name.startswith("deepface") else [(32, 32), (40, 33)]
+
+
+def small(name, size=0, **arguments):
     """Build a model for small images and five classes, narrow where it would be slow."""
-    narrow = {"filters": (8,) * 5, "dense_units": (16, 16)} if name.startswith("vgg") else {}
     keras.utils.set_random_seed(0)
-    return zoo.create(name, input_shape=(height, width, 3), num_classes=5, **narrow)
+    shape = (*sizes(name)[size], 3)
+    arguments = {"input_shape": shape, "num_classes": 5, **NARROW.get(name, {}), **arguments}
+    return zoo.create(name, **arguments)
 
 
 def batch(model, size=8):
@@ -53,9 +73,9 @@ def test_parameter_count_with_defaults(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", [(32, 32), (40, 33)])
+@pytest.mark.parametrize("size", [0, 1])
 def test_output_shape_and_range(name, size):
-    model = small(name, *size)
+    model = small(name, size)
     outputs = model.predict(batch(model)[0], verbose=0)
     assert outputs.shape == (8, 5)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
@@ -85,7 +105,7 @@ def test_every_variable_gets_a_finite_gradient(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_training_lowers_the_loss_on_a_fixed_batch(name):
-    model = compiled(zoo.create(name, input_shape=(32, 32, 3), num_classes=5, dropout=0.0))
+    model = compiled(small(name, dropout=0.0))
     images, labels = batch(model)
     losses = [model.train_on_batch(images, labels) for _ in range(6)]
     assert losses[-1] < losses[0]
@@ -105,23 +125,23 @@ def test_keras_file_round_trip_is_exact(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_builders_are_deterministic_and_registry_round_trips(name):
     found = entry(name)
-    arguments = {**found.arguments, "input_shape": (32, 32, 3), "num_classes": 5, "name": name}
-    direct = found.builder(**arguments)
-    by_name = zoo.create(name, input_shape=(32, 32, 3), num_classes=5)
+    shared = {"input_shape": (*sizes(name)[0], 3), "num_classes": 5, **NARROW.get(name, {})}
+    direct = found.builder(**{**found.arguments, **shared, "name": name})
+    by_name = zoo.create(name, **shared)
     assert direct.get_config() == by_name.get_config()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_headless_model_gives_features(name):
-    model = zoo.create(name, input_shape=(32, 32, 3), num_classes=0)
+    model = small(name, num_classes=0)
     assert model.output_names == ["features"]
     assert len(model.output_shape) == 2
 
 
 CLIENT = """
 import sys, numpy, tensorflow as tf
-images = tf.constant(numpy.load(sys.argv[1] + '/images.npy'))
 for name in sys.argv[2:]:
+    images = tf.constant(numpy.load(sys.argv[1] + '/' + name + '_images.npy'))
     served = tf.saved_model.load(sys.argv[1] + '/' + name)
     outputs = served.signatures['serving_default'](image=images)
     numpy.save(sys.argv[1] + '/' + name + '.npy', outputs['probabilities'])
@@ -133,15 +153,16 @@ def served(tmp_path_factory):
     """Where one fresh process, without Keras, has served every model's SavedModel."""
     directory = tmp_path_factory.mktemp("served")
     for name in NAMES:
-        zoo.export_saved_model(small(name), directory / name)
-    np.save(directory / "images.npy", batch(small("mlp_tiny"))[0])
+        model = small(name)
+        zoo.export_saved_model(model, directory / name)
+        np.save(directory / f"{name}_images.npy", batch(model)[0])
     subprocess.run([sys.executable, "-c", CLIENT, directory, *NAMES], check=True, timeout=300)
     return directory
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_model_serves_the_same_numbers_in_a_fresh_process(name, served):
-    expected = small(name).predict(np.load(served / "images.npy"), verbose=0)
+    expected = small(name).predict(np.load(served / f"{name}_images.npy"), verbose=0)
     np.testing.assert_allclose(np.load(served / f"{name}.npy"), expected, atol=1e-5)
 
 

@@ -16,12 +16,15 @@ def mostly(legal):
 
 
 sides = st.integers(1, 20)
-common = {
+every = {
     "input_shape": mostly(st.tuples(sides, sides, st.integers(1, 3))),
     "num_classes": mostly(st.integers(0, 5)),
     "activation": mostly(st.sampled_from(["relu", "leaky_relu", "tanh", "sigmoid", "gelu"])),
-    "batch_norm": mostly(st.booleans()),
     "dropout": mostly(st.floats(0, 0.95)),
+}
+common = {
+    **every,
+    "batch_norm": mostly(st.booleans()),
     "skip_connections": mostly(st.booleans()),
 }
 cascade_arguments = {
@@ -34,6 +37,25 @@ cascade_arguments = {
     "pooling": mostly(st.sampled_from(["max", "average", "stride"])),
     "head": mostly(st.sampled_from(["flatten", "global_average", "global_max"])),
     "dense_units": mostly(st.lists(st.integers(1, 8), max_size=2).map(tuple)),
+}
+face_cnn_arguments = {
+    **every,
+    "batch_norm": mostly(st.booleans()),
+    "num_shared_blocks": mostly(st.integers(0, 3)),
+    "num_local_blocks": mostly(st.integers(0, 2)),
+    "first_filters": mostly(st.integers(1, 6)),
+    "local_filters": mostly(st.integers(1, 6)),
+    "sharing": mostly(st.sampled_from(["local", "low_rank", "shared"])),
+    "rank": mostly(st.integers(1, 5)),
+    "embedding_dim": mostly(st.integers(1, 8)),
+}
+face_sides = st.integers(28, 50)
+deepid_arguments = {
+    **every,
+    "input_shape": mostly(st.tuples(face_sides, face_sides, st.integers(1, 3))),
+    "filters": mostly(st.tuples(*[st.integers(1, 4)] * 4)),
+    "region": mostly(st.none() | st.integers(1, 7)),
+    "embedding_dim": mostly(st.integers(1, 8)),
 }
 mlp_arguments = {**common, "hidden_units": mostly(st.lists(st.integers(1, 8), max_size=3))}
 
@@ -65,6 +87,18 @@ calm = settings(
 @given(st.fixed_dictionaries({}, optional=cascade_arguments))
 def test_cascade_cnn(arguments):
     builds_and_trains_or_refuses(zoo.cascade_cnn, arguments)
+
+
+@calm
+@given(st.fixed_dictionaries({}, optional=face_cnn_arguments))
+def test_face_cnn(arguments):
+    builds_and_trains_or_refuses(zoo.face_cnn, arguments)
+
+
+@calm
+@given(st.fixed_dictionaries({}, optional=deepid_arguments))
+def test_deepid(arguments):
+    builds_and_trains_or_refuses(zoo.deepid, arguments)
 
 
 @calm

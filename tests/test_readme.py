@@ -9,7 +9,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_every_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     code = "\n".join(blocks).replace("max_trials=20", "max_trials=1")
     names = {}
     exec(compile(code, "README.md", "exec"), names)

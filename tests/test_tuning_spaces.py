@@ -1,6 +1,7 @@
 """Search spaces: what the rows draw, what a caller can change, and that every draw builds."""
 
 import inspect
+import itertools
 
 import keras_tuner
 import pytest
@@ -13,6 +14,7 @@ from tuning.spaces import (
     MAX_PARAMETERS,
     TRAINING,
     cascade_cnn_arguments,
+    face_cnn_arguments,
     family_of,
     mlp_arguments,
     space,
@@ -32,8 +34,18 @@ def draws(rows, count, seed=1):
     return [plain_values(rows, oracle._random_values()) for _ in range(count)]
 
 
-@pytest.mark.parametrize("name", ["cascade_cnn", "mlp"])
-@pytest.mark.parametrize("input_shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)], ids=str)
+SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "input_shape"),
+    [
+        *itertools.product(["cascade_cnn", "face_cnn", "mlp"], SHAPES),
+        ("deepid", (32, 32, 3)),
+        ("deepface_tiny", (72, 72, 3)),
+    ],
+    ids=str,
+)
 def test_every_draw_builds_below_the_parameter_cap(name, input_shape):
     rows = space(name, input_shape)
     family = family_of(name)
@@ -55,6 +67,23 @@ def test_the_largest_models_are_below_the_parameter_cap(depth, pooling):
     common = dict(input_shape=(32, 32, 3), num_classes=10, skip_connections=True)
     assert zoo.cascade_cnn(pooling=pooling, **cnn, **common).count_params() <= MAX_PARAMETERS
     assert zoo.mlp(**dense, **common).count_params() <= MAX_PARAMETERS
+
+
+@pytest.mark.parametrize("sharing", ["local", "low_rank"])
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_the_largest_face_models_are_below_the_parameter_cap(depth, blocks, sharing):
+    assert depth in space("face_cnn", (32, 32, 3))["depth"].options
+    arguments = face_cnn_arguments(
+        dict(depth=depth, first_filters=32, num_local_blocks=blocks, local_filters=64, rank=8)
+    )
+    model = zoo.face_cnn((32, 32, 3), 10, sharing=sharing, embedding_dim=128, **arguments)
+    assert model.count_params() <= MAX_PARAMETERS
+
+
+def test_the_ranks_row_applies_only_where_the_sharing_is_low_rank():
+    for values in draws(space("face_cnn", (28, 28, 1)), 50):
+        assert ("rank" in values) == (values["sharing"] == "low_rank")
 
 
 def test_draws_reach_every_choice_and_both_ends_of_every_range():

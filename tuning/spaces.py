@@ -41,6 +41,34 @@ MLP: Space = {
     "skip_connections": Choice((False, True)),
 }
 
+FACE_CNN: Space = {
+    "depth": Int(1, 4, default=2, argument="num_shared_blocks"),
+    "first_filters": Int(8, 32, step=2, sampling="log", default=32),
+    "num_local_blocks": Int(1, 2),
+    "local_filters": Int(16, 64, step=2, sampling="log", default=64),
+    "sharing": Choice(("local", "low_rank", "shared")),
+    "rank": Int(2, 8, step=2, sampling="log", default=4, when=("sharing", ("low_rank",))),
+    "embedding_dim": Choice((32, 64, 128), default=128),
+    "activation": Choice(ACTIVATIONS),
+    "batch_norm": Choice((True, False)),
+    "dropout": Float(0.0, 0.5),
+}
+
+DEEPID: Space = {
+    "first_filters": Int(10, 40, step=2, sampling="log", default=20, argument="filters"),
+    "region": Choice((0, 1, 2)),
+    "embedding_dim": Choice((80, 160, 320), default=160),
+    "activation": Choice(ACTIVATIONS),
+    "dropout": Float(0.0, 0.5),
+}
+
+DEEPFACE: Space = {
+    "first_filters": Int(8, 32, step=2, sampling="log", default=32, argument="filters"),
+    "embedding_dim": Choice((512, 1024, 2048, 4096), default=4096),
+    "activation": Choice(ACTIVATIONS),
+    "dropout": Float(0.0, 0.7, default=0.5),
+}
+
 # Good learning rates differ between optimizers by a factor of hundreds. A row for each optimizer
 # would leave all but one of them without meaning in any trial, and one wide range would waste most
 # draws; so the row is drawn in Adam's measure and multiplied by the optimizer's factor: what a
@@ -74,9 +102,7 @@ def cascade_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> cascade_cnn_arguments({"depth": 3, "first_filters": 16, "dense_units": 0})
         {'dense_units': (), 'filters': (16, 32, 64)}
     """
-    arguments = {
-        name: value for name, value in values.items() if CASCADE_CNN[name].argument is None
-    }
+    arguments = _own_arguments(CASCADE_CNN, values)
     if "dense_units" in arguments:
         arguments["dense_units"] = (arguments["dense_units"],) if arguments["dense_units"] else ()
     if "depth" in values:
@@ -98,11 +124,79 @@ def mlp_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> mlp_arguments({"depth": 2, "first_units": 256, "batch_norm": False})
         {'batch_norm': False, 'hidden_units': (256, 128)}
     """
-    arguments = {name: value for name, value in values.items() if MLP[name].argument is None}
+    arguments = _own_arguments(MLP, values)
     if "depth" in values:
         first, depth = values["first_units"], values["depth"]
         arguments["hidden_units"] = tuple(max(first >> layer, 1) for layer in range(depth))
     return arguments
+
+
+def face_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn values into arguments of `zoo.face_cnn`.
+
+    Args:
+        values: Value by row name; rows of arguments that are decided elsewhere are missing.
+
+    Returns:
+        Builder arguments: two local blocks share the local filters out between them, for their
+        weights grow with the square.
+
+    Example:
+        >>> face_cnn_arguments({"depth": 3, "num_local_blocks": 2, "local_filters": 64})
+        {'num_local_blocks': 2, 'local_filters': 32, 'num_shared_blocks': 3}
+    """
+    arguments = _own_arguments(FACE_CNN, values)
+    if "local_filters" in arguments:
+        arguments["local_filters"] //= arguments.get("num_local_blocks", 1)
+    if "depth" in values:
+        arguments["num_shared_blocks"] = values["depth"]
+    return arguments
+
+
+def deepid_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn values into arguments of `zoo.deepid`.
+
+    Args:
+        values: Value by row name; rows of arguments that are decided elsewhere are missing.
+
+    Returns:
+        Builder arguments: filters that grow as the paper's; a region of 0 shares everywhere.
+
+    Example:
+        >>> deepid_arguments({"first_filters": 10, "region": 0})
+        {'region': None, 'filters': (10, 20, 30, 40)}
+    """
+    arguments = _own_arguments(DEEPID, values)
+    if "region" in arguments:
+        arguments["region"] = arguments["region"] or None
+    if "first_filters" in values:
+        arguments["filters"] = tuple(values["first_filters"] * layer for layer in (1, 2, 3, 4))
+    return arguments
+
+
+def deepface_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn values into arguments of `zoo.deepface`.
+
+    Args:
+        values: Value by row name; rows of arguments that are decided elsewhere are missing.
+
+    Returns:
+        Builder arguments: the first layer has twice the filters of the others, as in the paper.
+
+    Example:
+        >>> deepface_arguments({"first_filters": 8, "dropout": 0.5})
+        {'dropout': 0.5, 'filters': (8, 4, 4, 4, 4)}
+    """
+    arguments = _own_arguments(DEEPFACE, values)
+    if "first_filters" in values:
+        first = values["first_filters"]
+        arguments["filters"] = (first, *(max(first // 2, 1),) * 4)
+    return arguments
+
+
+def _own_arguments(rows: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the values whose rows are builder arguments by themselves."""
+    return {name: value for name, value in values.items() if rows[name].argument is None}
 
 
 def training_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +262,9 @@ class Family:
 
 FAMILIES = {
     "cascade_cnn": Family(CASCADE_CNN, cascade_cnn_arguments, cascade_depths),
+    "deepface": Family(DEEPFACE, deepface_arguments),
+    "deepid": Family(DEEPID, deepid_arguments),
+    "face_cnn": Family(FACE_CNN, face_cnn_arguments, cascade_depths),
     "mlp": Family(MLP, mlp_arguments),
 }
 

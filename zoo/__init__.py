@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from zoo.data import Dataset, load_data
     from zoo.export import ExportResult, export_saved_model
     from zoo.models.cascade import cascade_cnn, mlp
+    from zoo.models.face import deepface, deepid, face_cnn
     from zoo.registry import create, describe, list_models
     from zoo.runs import Run, load_run
     from zoo.training import train
@@ -24,8 +25,11 @@ _homes = {
     "Run": "zoo.runs",
     "cascade_cnn": "zoo.models.cascade",
     "create": "zoo.registry",
+    "deepface": "zoo.models.face",
+    "deepid": "zoo.models.face",
     "describe": "zoo.registry",
     "export_saved_model": "zoo.export",
+    "face_cnn": "zoo.models.face",
     "features": "zoo.transfer",
     "list_models": "zoo.registry",
     "load_data": "zoo.data",
@@ -41,8 +45,11 @@ __all__ = [
     "Run",
     "cascade_cnn",
     "create",
+    "deepface",
+    "deepid",
     "describe",
     "export_saved_model",
+    "face_cnn",
     "features",
     "list_models",
     "load_data",

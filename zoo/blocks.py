@@ -10,6 +10,7 @@ from typing import Any
 
 from keras import layers
 
+from zoo import arguments as check
 from zoo.layers import BatchNormalization
 
 POOLINGS = ("max", "average", "stride")
@@ -58,6 +59,41 @@ def dense_block(
         x = layers.Add(name=f"{name}_add")([x, shortcut])
     x = layers.Activation(activation, name=f"{name}_activation")(x)
     return layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
+
+
+def classifier_head(x: Any, num_classes: int, activation: Any, *, name: str = "classifier") -> Any:
+    """Close a model; its output is float32 whatever the layers below compute in.
+
+    Args:
+        x: Tensor of shape `(batch, features)`.
+        num_classes: Number of classes; 0 gives the input back.
+        activation: "softmax", "sigmoid", or "linear".
+        name: Name of the dense layer.
+
+    Returns:
+        Tensor of shape `(batch, num_classes)`, called `probabilities`, or `logits` if linear; or
+        of shape `(batch, features)`, called `features`.
+
+    Raises:
+        ValueError: If the activation is another, or a softmax has a single class.
+
+    Example:
+        >>> import keras
+        >>> classifier_head(keras.Input((8,)), 3, "softmax").shape
+        (None, 3)
+    """
+    activation = getattr(activation, "__name__", activation)
+    check.one_of("classifier_activation", activation, ("softmax", "sigmoid", "linear"))
+    if num_classes == 0:
+        return layers.Activation("linear", dtype="float32", name="features")(x)
+    if num_classes == 1 and activation == "softmax":
+        raise ValueError(
+            "`num_classes`=1 with softmax always gives 1: give at least 2 classes, or "
+            "classifier_activation='sigmoid', or num_classes=0 for features."
+        )
+    x = layers.Dense(num_classes, name=name)(x)
+    output = "logits" if activation == "linear" else "probabilities"
+    return layers.Activation(activation, dtype="float32", name=output)(x)
 
 
 def conv_block(

@@ -12,7 +12,8 @@ import numpy as np
 from keras import ops
 
 from zoo import arguments as check
-from zoo.layers.patches import Pair, Window, locally_connected
+from zoo.layers.patches import Pair, Window
+from zoo.layers.products import locally_connected
 
 
 class LocallyConnected(keras.layers.Layer):
@@ -242,13 +243,82 @@ def _pair(values: tuple[int, ...]) -> Pair:
 
 @keras.saving.register_keras_serializable("zoo")
 class LocallyConnected1D(LocallyConnected):
-    """A convolution over steps whose weights differ from position to position."""
+    """A convolution over steps whose weights differ from position to position.
+
+    Args, errors and references are `LocallyConnected2D`'s, with one integer where that takes two.
+    Input is `(batch, steps, channels)`, output `(batch, positions, filters)`, the kernel `(rows of
+    kernels, kernel_size * channels, filters)`.
+
+    Example:
+        >>> LocallyConnected1D(8, 3)(np.ones((2, 16, 4), "float32")).shape
+        TensorShape([2, 14, 8])
+    """
 
     rank = 1
 
 
 @keras.saving.register_keras_serializable("zoo")
 class LocallyConnected2D(LocallyConnected):
-    """A convolution over images whose weights differ from position to position."""
+    """A convolution over images whose weights differ from position to position.
+
+    For aligned images, where an eye is always at the same place and its filters are of no use
+    elsewhere. It multiplies a convolution's parameters by the number of positions. `tile` and
+    `region` tie weights in part.
+
+    A `.keras` file with this layer loads after `import zoo.layers`; the SavedModel, ONNX and LiteRT
+    exports need nothing. Weights of Keras 2 come in by `convert_legacy_weights`.
+
+    Args:
+        filters: Number of filters at each position.
+        kernel_size: Height and width of the kernels, or one integer for both.
+        strides: Steps from one position to the next, at least 1; one integer or two.
+        padding: "valid", or "same" as a convolution has it.
+        data_format: "channels_last" for inputs `(batch, height, width, channels)`,
+            "channels_first" for `(batch, channels, height, width)`; `None` is Keras's setting.
+        activation: A Keras activation, or `None`.
+        use_bias: Whether each position, or group of tied positions, has a bias.
+        kernel_initializer: Initial kernels. One that scales with fans (glorot, he, lecun) takes
+            those of a convolution.
+        bias_initializer: Initial biases.
+        kernel_regularizer: Penalty on the kernel.
+        bias_regularizer: Penalty on the bias.
+        activity_regularizer: Penalty on the output.
+        kernel_constraint: Projection of the kernel after each update.
+        bias_constraint: Projection of the bias after each update.
+        implementation: Ignored with a warning: an argument of Keras 2.
+        dilation_rate: Steps from one pixel of a patch to the next; one integer or two.
+        tile: The kernels repeat every `tile` positions, as in a tiled convolution: 1 is an ordinary
+            convolution, `None` leaves all positions unshared; one integer or two.
+        region: Neighbouring positions, `region` each way, use the same kernel; one integer or two.
+            Position (i, j) uses kernel (i // region % tile, j // region % tile).
+        legacy_init: Count the positions into the fans, as Keras 2 did: initial values that are
+            smaller by the square root of the number of positions.
+        **kwargs: `name`, `dtype`, `trainable` and others of `keras.layers.Layer`.
+
+    Attributes:
+        kernel: Shape `(rows, columns, patch, filters)`, where `patch` runs over the kernel's
+            height, width and channels, in this order in both data formats; reshape it to look at
+            filters.
+        bias: Shape `(rows, columns, filters)`, or `None`.
+
+    Raises:
+        ValueError: If an argument is illegal; when called, if the spatial size or the number of
+            channels is unknown, the kernel larger than the input, or the tile larger than the
+            output.
+
+    Reference:
+        Gregor and LeCun, Emergence of Complex-Like Cells in a Temporal Product Network with Local
+        Receptive Fields, 2010, https://arxiv.org/abs/1006.0448;
+        Le et al., Tiled Convolutional Neural Networks, 2010 (`tile`);
+        Sun et al., Deep Learning Face Representation by Joint Identification-Verification, 2014,
+        https://arxiv.org/abs/1406.4773 (`region`).
+
+    Example:
+        >>> layer = LocallyConnected2D(16, 3, activation="relu")
+        >>> layer(np.ones((2, 14, 14, 4), "float32")).shape
+        TensorShape([2, 12, 12, 16])
+        >>> layer.kernel.shape
+        (12, 12, 36, 16)
+    """
 
     rank = 2

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from zoo import arguments as check
-from zoo.blocks import POOLINGS, conv_block, dense_block
+from zoo.blocks import POOLINGS, classifier_head, conv_block, dense_block
 from zoo.registry import register
 
 HEADS = {
@@ -150,7 +150,7 @@ def cascade_cnn(
         x = conv_block(x, size, convs=count, name=f"block{index}", **block)
     x = HEADS[head](name=head)(x)
     x = _dense_layers(x, dense_units, activation, batch_norm, dropout, skip_connections=False)
-    return keras.Model(image, _output(x, num_classes, classifier_activation), name=name)
+    return keras.Model(image, classifier_head(x, num_classes, classifier_activation), name=name)
 
 
 @register(
@@ -211,7 +211,7 @@ def mlp(
     image = keras.Input(input_shape, name="image")
     x = layers.Flatten(name="flatten")(image)
     x = _dense_layers(x, hidden_units, activation, batch_norm, dropout, skip_connections)
-    return keras.Model(image, _output(x, num_classes, classifier_activation), name=name)
+    return keras.Model(image, classifier_head(x, num_classes, classifier_activation), name=name)
 
 
 def _dense_layers(
@@ -234,19 +234,3 @@ def _dense_layers(
             name=f"dense{index}",
         )
     return layers.Dropout(dropout, name="dropout")(x) if dropout and not units else x
-
-
-def _output(x: Any, num_classes: int, activation: Any) -> Any:
-    """Close a model; its output is float32 whatever the layers below compute in."""
-    activation = getattr(activation, "__name__", activation)
-    check.one_of("classifier_activation", activation, ("softmax", "sigmoid", "linear"))
-    if num_classes == 0:
-        return layers.Activation("linear", dtype="float32", name="features")(x)
-    if num_classes == 1 and activation == "softmax":
-        raise ValueError(
-            "`num_classes`=1 with softmax always gives 1: give at least 2 classes, or "
-            "classifier_activation='sigmoid', or num_classes=0 for features."
-        )
-    x = layers.Dense(num_classes, name="classifier")(x)
-    name = "logits" if activation == "linear" else "probabilities"
-    return layers.Activation(activation, dtype="float32", name=name)(x)

@@ -1,0 +1,216 @@
+import functools
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from local_reference import assert_same, local_example
+
+import zoo
+from zoo.layers import LocallyConnected1D, LocallyConnected2D
+
+IMAGE_LAYERS = [
+    dict(padding="same"),
+    dict(strides=2, padding="same", use_bias=False),
+    dict(tile=2),
+    dict(region=2, padding="same"),
+    dict(data_format="channels_first", dilation_rate=(1, 2), padding="same"),
+]
+STEP_LAYERS = [
+    dict(padding="same"),
+    dict(strides=2, padding="same"),
+    dict(tile=2),
+    dict(region=2, padding="same"),
+]
+MODELS = {
+    "images": (LocallyConnected2D, (3, 2), (11, 9, 2), IMAGE_LAYERS),
+    "steps": (LocallyConnected1D, 3, (12, 2), STEP_LAYERS),
+}
+
+
+@functools.cache
+def make_sample(name):
+    """A model with a layer of each kind, a batch of inputs, and its outputs."""
+    layer, kernel_size, shape, settings = MODELS[name]
+    inputs = x = keras.Input(shape, name="inputs")
+    for setting in settings:
+        x = layer(4, kernel_size, activation="tanh", **setting)(x)
+    x = keras.layers.Dense(3, name="scores")(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, x, name=name)
+    random = np.random.default_rng(6)
+    model.set_weights([random.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
+    x = random.normal(size=(5, *shape)).astype("float32")
+    return model, x, model.predict_on_batch(x)
+
+
+@pytest.fixture(params=MODELS)
+def sample(request):
+    return make_sample(request.param)
+
+
+def assert_served(run, x, expected):
+    """Check the numbers of a served model, for batches of several sizes."""
+    for size in (5, 1, 3):
+        np.testing.assert_allclose(run(x[:size]), expected[:size], atol=1e-5)
+
+
+def run_python(program, *arguments, **environment):
+    finished = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_saved_model(sample, tmp_path):
+    model, x, expected = sample
+    exported = zoo.export_saved_model(model, tmp_path / "model")
+    assert exported.max_difference <= 1e-5
+    loaded = tf.saved_model.load(exported.path)
+    serve = loaded.signatures["serving_default"]
+    assert_served(lambda x: serve(inputs=tf.constant(x))["scores"], x, expected)
+
+
+def test_onnx(sample, tmp_path):
+    model, x, expected = sample
+    file = tmp_path / "model.onnx"
+    model.export(file, format="onnx", opset_version=15, verbose=False)
+    session = onnxruntime.InferenceSession(file)
+    (name,) = [value.name for value in session.get_inputs()]
+    assert_served(lambda x: session.run(None, {name: x})[0], x, expected)
+
+
+def test_litert(sample, tmp_path):
+    model, x, expected = sample
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    interpreter = Interpreter(model_content=converter.convert())
+    (given,) = interpreter.get_input_details()
+    (returned,) = interpreter.get_output_details()
+
+    def run(x):
+        interpreter.resize_tensor_input(given["index"], x.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(given["index"], x)
+        interpreter.invoke()
+        return interpreter.get_tensor(returned["index"])
+
+    assert_served(run, x, expected)
+
+
+LOADER = """if True:
+    import sys
+    import zoo.layers
+    import keras, numpy
+    for name in sys.argv[2:]:
+        model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
+        inputs = numpy.load(f"{sys.argv[1]}/{name}.npy")
+        numpy.save(f"{sys.argv[1]}/{name}_outputs.npy", model.predict_on_batch(inputs))
+"""
+
+
+def test_a_fresh_process_loads_keras_files_after_one_import(tmp_path):
+    for name in MODELS:
+        model, x, _ = make_sample(name)
+        model.save(tmp_path / f"{name}.keras")
+        np.save(tmp_path / f"{name}.npy", x)
+    run_python(LOADER, tmp_path, *MODELS)
+    for name in MODELS:
+        outputs = np.load(tmp_path / f"{name}_outputs.npy")
+        np.testing.assert_allclose(outputs, make_sample(name)[2], atol=1e-6)
+
+
+# What a process with another backend computes: outputs and gradients of every layer, then training.
+CASES = {
+    "unshared": ((3, 7, 6, 2), dict(strides=(1, 2))),
+    "same, channels first": ((3, 7, 6, 2), dict(padding="same", data_format="channels_first")),
+    "dilated": ((2, 9, 8, 2), dict(dilation_rate=(2, 1), strides=2, padding="same")),
+    "stride over the kernel": ((2, 9, 8, 2), dict(strides=4)),
+    "tile": ((3, 7, 6, 2), dict(tile=2)),
+    "region": ((3, 7, 6, 2), dict(region=(2, 3), padding="same")),
+    "no bias": ((3, 7, 6, 2), dict(use_bias=False)),
+    "parts": ((70, 7, 6, 2), dict()),
+    "steps": ((3, 10, 2), dict(strides=2, padding="same")),
+    "steps, tile": ((3, 10, 2), dict(tile=3)),
+}
+BACKEND = """if True:
+    import json, sys
+    import keras, numpy as np
+    from keras import ops
+    import zoo.layers
+    from zoo.layers import patches
+
+    def gradients(layer, x, upstream):
+        if keras.backend.backend() == "torch":
+            import torch
+            x = torch.tensor(x, requires_grad=True)
+            y = layer(x)
+            y.backward(torch.tensor(upstream))
+            return [y.detach(), x.grad, *(weight.value.grad for weight in layer.weights)]
+        import jax
+        def forward(weights, x):
+            return layer.stateless_call(weights, [], x)[0]
+        y, pullback = jax.vjp(jax.jit(forward), [weight.value for weight in layer.weights], x)
+        weights, x = pullback(upstream)
+        return [y, x, *weights]
+
+    folder = sys.argv[1]
+    assert keras.backend.backend() == sys.argv[2]
+    usual = patches.MAX_PATCHES
+    for name, config in json.load(open(f"{folder}/cases.json")).items():
+        patches.MAX_PATCHES = 5000 if name == "parts" else usual
+        given = dict(np.load(f"{folder}/{name}.npz"))
+        layer = getattr(zoo.layers, config.pop("layer"))(**config)
+        layer.build(given["x"].shape)
+        layer.set_weights([given[key] for key in ("kernel", "bias") if key in given])
+        computed = gradients(layer, given["x"], given["upstream"])
+        np.savez(f"{folder}/{name}_computed.npz", *map(ops.convert_to_numpy, computed))
+
+    keras.utils.set_random_seed(1)
+    random = np.random.default_rng(1)
+    x = random.normal(size=(32, 8, 8, 1)).astype("float32")
+    y = (x[:, :4].sum((1, 2, 3)) > x[:, 4:].sum((1, 2, 3))).astype("int32")
+    layers = [
+        zoo.layers.LocallyConnected2D(4, 3, activation="relu"),
+        zoo.layers.LocallyConnected2D(4, 3, padding="same", tile=2, activation="relu"),
+        keras.layers.Reshape((12, 12)),
+        zoo.layers.LocallyConnected1D(4, 3),
+        keras.layers.Flatten(),
+        keras.layers.Dense(2, "softmax"),
+    ]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    jit_compile = keras.backend.backend() == "jax"
+    model.compile(
+        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", jit_compile=jit_compile
+    )
+    losses = model.fit(x, y, batch_size=12, epochs=6, verbose=0).history["loss"]
+    losses += [model.train_on_batch(x, y) for _ in range(3)]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[5] < losses[0], losses
+    model.predict(x[:5], verbose=0)
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_give_the_same_numbers_and_train(backend, tmp_path):
+    pytest.importorskip(backend)
+    cases, examples = {}, {}
+    for name, (shape, arguments) in CASES.items():
+        layer = {3: LocallyConnected1D, 4: LocallyConnected2D}[len(shape)]
+        config = dict(filters=3, kernel_size=3, **arguments)
+        examples[name] = example = local_example(layer(**config), shape)
+        cases[name] = {"layer": layer.__name__, **config}
+        weights = dict(zip(("kernel", "bias"), example.weights, strict=False))
+        np.savez(tmp_path / f"{name}.npz", x=example.x, upstream=example.upstream, **weights)
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    run_python(BACKEND, tmp_path, backend, KERAS_BACKEND=backend)
+    for name, example in examples.items():
+        computed = list(np.load(tmp_path / f"{name}_computed.npz").values())
+        assert_same(computed, example.expected)
