@@ -7,7 +7,13 @@ from zoo.registry import register
 
 
 def test_patterns_and_tasks_select():
-    assert zoo.list_models("*tiny*") == ["cascade_cnn_tiny", "deepface_tiny", "deepid_tiny", "face_cnn_tiny", "mlp_tiny"]
+    assert zoo.list_models("*tiny*") == [
+        "cascade_cnn_tiny",
+        "deepface_tiny",
+        "deepid_tiny",
+        "face_cnn_tiny",
+        "mlp_tiny",
+    ]
     assert zoo.list_models(task="reconstruction") == []
     assert zoo.list_models() == zoo.list_models(task="classification")
 
