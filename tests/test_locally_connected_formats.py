@@ -194,7 +194,10 @@ def test_other_backends_give_the_same_numbers_and_train(backend, tmp_path):
         weights = dict(zip(("kernel", "bias"), example.weights, strict=False))
         np.savez(tmp_path / f"{name}.npz", x=example.x, upstream=example.upstream, **weights)
     (tmp_path / "cases.json").write_text(json.dumps(cases))
-    run_python(BACKEND, tmp_path, backend, KERAS_BACKEND=backend)
+    # JAX compiles the same programs, in half the time.
+    run_python(
+        BACKEND, tmp_path, backend, KERAS_BACKEND=backend, JAX_DISABLE_MOST_OPTIMIZATIONS="1"
+    )
     for name, example in examples.items():
         computed = list(np.load(tmp_path / f"{name}_computed.npz").values())
         assert_same(computed, example.expected)

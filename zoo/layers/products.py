@@ -21,8 +21,9 @@ USUAL_BATCH = 64
 MAX_FUSED_PATCH = 16
 """Patches of up to so many values (3x3 pixels of one channel) are too small for matrix products.
 
-For training on TensorFlow the whole layer is then compiled, and its product is one loop; the
-setting "not fused" of `benchmarks/locally_connected.py` shows what that gains.
+For training on TensorFlow the layer is then compiled, and its product is one loop. That is faster
+in a model that is compiled too. In one that is not, with batches of unknown size, it makes no
+difference that shows: settings "jit", "plain", "not fused" of `benchmarks/locally_connected.py`.
 """
 
 
@@ -77,7 +78,8 @@ def _layer(
         y = local_product(x, kernel, window, fused)
     else:
         y = tied_product(x, kernel, window, region)
-    y = y if bias is None else ops.add(y, ops.expand_dims(bias, 2))
+    if bias is not None:
+        y = y + ops.expand_dims(bias, 2)  # not `ops.add`, which can take one axis for the channels
     return ops.transpose(y, [order.index(axis) for axis in range(4)])
 
 
