@@ -193,6 +193,7 @@ BAD_SHAPES = {
     "dilated kernel over the input": ((None, 6, 9, 1), dict(dilation_rate=3), "`dilation_rate`"),
     "unknown height": ((None, None, 9, 1), {}, r"spatial size.*\(None, None, 9, 1\)"),
     "unknown width": ((None, 9, None, 1), dict(padding="same"), "spatial size"),
+    "empty input": ((None, 0, 9, 1), dict(padding="same"), "Give larger inputs"),
     "unknown channels": ((None, 9, 9, None), {}, r"channels.*\(None, 9, 9, None\)"),
     "tile over the positions": ((None, 6, 5, 1), dict(tile=4), r"`tile`=\(4, 4\).*\(4, 3\)"),
     "tile over the regions": ((None, 6, 6, 1), dict(tile=3, region=2), r"`tile`.*at most \(2, 2\)"),

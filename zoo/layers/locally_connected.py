@@ -175,7 +175,7 @@ class LocallyConnected(keras.layers.Layer):
                     "fixed height and width, or use a convolution."
                 )
             span = (size - 1) * step + 1
-            if self.padding == "valid" and span > side:
+            if side < (span if self.padding == "valid" else 1):
                 raise ValueError(
                     f"`kernel_size`={self.kernel_size} with `dilation_rate`={self.dilation_rate} "
                     f"spans {span} pixels, more than the {side} of the input shape "
