@@ -99,7 +99,7 @@ NETS: dict[str, dict[str, Any]] = {
     "shared, equal parameters": dict(sharing="shared", local_filters=205),
 }
 STUDY_NETS = ("local", "low rank", "shared, equal filters")
-STUDY_EPOCHS = 20
+STUDY_EPOCHS = 25
 STUDY = {  # augmentation and numbers of images a person
     "augmented": ("all", (1, 2, 3, 4, 5)),
     "not augmented": ("none", (1, 3, 5)),
