@@ -318,7 +318,7 @@ class LocallyConnected2D(LocallyConnected):
         >>> layer(np.ones((2, 14, 14, 4), "float32")).shape
         TensorShape([2, 12, 12, 16])
         >>> layer.kernel.shape
-        (12, 12, 36, 16)
+        TensorShape([12, 12, 36, 16])
     """
 
     rank = 2
