@@ -7,7 +7,9 @@ A step is the output and the gradients with respect to inputs, kernel and bias, 
 of the output, in float32. Each contestant runs in each of its settings; the table has the fastest.
 The einsum is what a good user writes in TensorFlow: patches by slices, derivatives by the tape. The
 floor of a step is the longer of its multiplications at the measured rate of a matrix product, and
-of reading and writing everything once (the kernel twice, its gradient once) at that of a copy.
+of reading and writing everything once (the kernel twice, its gradient once) at that of a copy. The
+products are the step's three matrix products alone, on patches that are ready, by the fastest of
+the libraries: whoever makes patches cannot take less.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from typing import Any
 
 import click
 import numpy as np
-from local_contestants import CONTESTANTS, SHAPES, Shape, Step, left_out
+from local_contestants import CONTESTANTS, PRODUCTS, Step
+from local_shapes import SHAPES, Shape, left_out
 from measure import interleaved, report, summary
 
 LARGEST = "63x63x16"
@@ -89,7 +92,9 @@ def measured_rates(rounds: int) -> dict[str, float]:
 def time_shape(name: str, chosen: dict[Key, Maker], rounds: int) -> list[dict[str, Any]]:
     """Milliseconds a step in every setting."""
     shape = SHAPES[name]
-    makers = {key: partial(repeated, make, shape) for key, make in fitting(shape, chosen).items()}
+    makes = fitting(shape, chosen)
+    makes |= {("products", library): make for library, make in PRODUCTS.items()}
+    makers = {key: partial(repeated, make, shape) for key, make in makes.items()}
     times = interleaved(makers, rounds=rounds, steps=shape.steps)
     return [
         {"shape": name, "contestant": contestant, "setting": setting, **summary(values)}
@@ -120,6 +125,7 @@ def compare(name: str, settings: list[dict[str, Any]], rates: dict[str, float]) 
         "einsum / ours": round(milliseconds.get("einsum", float("nan")) / ours, 2),
         "floor ms": round(floor, 2),
         "ours / floor": round(ours / floor, 2),
+        "products ms": milliseconds["products"],
     }
 
 

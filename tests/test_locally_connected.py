@@ -265,7 +265,9 @@ def test_mixed_precision(policy, tolerance, jit_compile):
     [({}, True), ({}, False), (dict(filters=2, kernel_size=1), False), (dict(region=2), False)],
     ids=str,
 )
-def test_one_graph_takes_every_batch_size(arguments, jit_compile):
+@pytest.mark.parametrize("most_patches", [products.MAX_PATCHES, 2000])
+def test_one_graph_takes_every_batch_size(arguments, jit_compile, most_patches, monkeypatch):
+    monkeypatch.setattr(products, "MAX_PATCHES", most_patches)  # 2000 are those of three images
     layer = make((1, 7, 5, 2), dict(kernel_size=3, padding="same"), **arguments)
     layer.build((None, 7, 5, 2))
     traces = []

@@ -8,18 +8,16 @@ import pytest
 
 import tuning
 import zoo
-from tuning.rows import Choice, Float, Int, default_values, override, plain_values, start_at
-from tuning.spaces import (
+from tuning.families import (
     FAMILIES,
     MAX_PARAMETERS,
-    TRAINING,
     cascade_cnn_arguments,
     face_cnn_arguments,
     family_of,
     mlp_arguments,
-    space,
-    training_arguments,
 )
+from tuning.rows import Choice, Float, Int, default_values, override, plain_values, start_at
+from tuning.spaces import TRAINING, space, training_arguments
 from zoo.optimizers import make_optimizer
 from zoo.registry import entry
 

@@ -11,7 +11,8 @@ import keras_tuner
 from keras_tuner.errors import FailedTrialError
 
 from tuning.rows import Choice, Float, Int, Space, describe_values, plain_values
-from tuning.spaces import family_of, space, training_arguments
+from tuning.families import family_of
+from tuning.spaces import space, training_arguments
 from zoo import tasks
 from zoo.data import Dataset
 from zoo.optimizers import learning_rate_callback, make_optimizer
@@ -33,8 +34,8 @@ def hypermodel(
 ) -> ZooHyperModel:
     """Make a registered model searchable with plain Keras Tuner.
 
-    What varies is in `tuning.spaces`: the rows of the model's family, but for what a variant
-    states, and those of training, `batch_size` and `epochs` included.
+    What varies is what `tuning.space` puts together: the rows of the model's family, but for what
+    a variant states, and those of training, `batch_size` and `epochs` included.
 
     Args:
         name: A registered name.

@@ -114,7 +114,16 @@ def local_product(x: Any, kernel: Any, window: Window, fused: bool) -> Any:
 
         def gradient(*args: Any, upstream: Any = None) -> tuple[Any, Any]:
             upstream = args[-1] if upstream is None else upstream
-            return _gradient(x, kernel, upstream, window, parts, kept)
+
+            def in_parts(parts: list[Pair]) -> tuple[Any, Any]:
+                return _gradient(x, kernel, upstream, window, parts, kept)
+
+            if len(parts) == 1 or x.shape[2] is not None:
+                return in_parts(parts)
+            # A small batch needs no parts, which would have to be joined to a tensor of the
+            # kernel's size.
+            fits = ops.shape(x)[2] <= MAX_PATCHES // (rows * columns * patch)
+            return ops.cond(fits, lambda: in_parts([(0, rows)]), lambda: in_parts(parts))
 
         return _concatenate(outputs), gradient
 
