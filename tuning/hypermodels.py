@@ -10,8 +10,8 @@ import keras
 import keras_tuner
 from keras_tuner.errors import FailedTrialError
 
-from tuning.rows import Choice, Float, Int, Space, describe_values, plain_values
 from tuning.families import family_of
+from tuning.rows import Choice, Float, Int, Space, describe_values, plain_values
 from tuning.spaces import space, training_arguments
 from zoo import tasks
 from zoo.data import Dataset
