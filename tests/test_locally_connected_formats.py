@@ -46,6 +46,12 @@ def sample():
     return model, x, model.predict_on_batch(x)
 
 
+def onnx_runner(file):
+    session = onnxruntime.InferenceSession(file)
+    (name,) = [value.name for value in session.get_inputs()]
+    return lambda x: session.run(None, {name: x})[0]
+
+
 def assert_served(run, x, expected):
     """Check the numbers of a served model, for batches of several sizes."""
     for size in (5, 1, 3):
@@ -75,9 +81,7 @@ def test_onnx(sample, tmp_path):
     model, x, expected = sample
     file = tmp_path / "model.onnx"
     model.export(file, format="onnx", opset_version=15, verbose=False)
-    session = onnxruntime.InferenceSession(file)
-    (name,) = [value.name for value in session.get_inputs()]
-    assert_served(lambda x: session.run(None, {name: x})[0], x, expected)
+    assert_served(onnx_runner(file), x, expected)
 
 
 def test_litert(sample, tmp_path):
@@ -113,6 +117,31 @@ def test_a_fresh_process_loads_a_keras_file_after_one_import(sample, tmp_path):
     np.save(tmp_path / "inputs.npy", x)
     run_python(LOADER, tmp_path)
     np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), expected, atol=1e-6)
+
+
+EXPORTER = """if True:
+    import sys
+    import zoo.layers
+    import keras
+    folder, format = sys.argv[1:]
+    model = keras.saving.load_model(f"{folder}/model.keras")
+    model(keras.ops.zeros((1, *model.input_shape[1:])))
+    model.export(f"{folder}/exported", format=format, verbose=False)
+"""
+
+
+@pytest.mark.parametrize(("backend", "kind"), [("jax", "tf_saved_model"), ("torch", "onnx")])
+def test_other_backends_export(backend, kind, sample, tmp_path):
+    pytest.importorskip(backend)
+    model, x, expected = sample
+    model.save(tmp_path / "model.keras")
+    run_python(EXPORTER, tmp_path, kind, KERAS_BACKEND=backend)
+    if kind == "onnx":
+        run = onnx_runner(tmp_path / "exported")
+    else:
+        served = tf.saved_model.load(tmp_path / "exported")  # its variables live as long
+        run = served.serve
+    assert_served(run, x, expected)
 
 
 # What a process with another backend computes: outputs and gradients of every layer, then training.

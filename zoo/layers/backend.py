@@ -1,4 +1,4 @@
-"""What TensorFlow needs told; Keras's other backends find out themselves."""
+"""What one of Keras's backends needs told; the others find out themselves."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def after(x: Any, made: list[Any]) -> Any:
 
     with tf.control_dependencies(made[-1:]):
         return tf.identity(x)
+
+
+def with_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
+    """Make a function of one that returns its value and its gradient."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        if torch.jit.is_tracing():  # for ONNX, which has no word for a gradient
+            return lambda *tensors: function(*tensors)[0]
+    return ops.custom_gradient(function)
 
 
 @functools.cache

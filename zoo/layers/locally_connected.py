@@ -103,17 +103,16 @@ class LocallyConnected(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Multiply the patch at each position by the position's kernel."""
-        positions = self._positions(inputs.shape)
         row = self._spatial_axes[0]
         missing = 2 - self.rank  # one dimension is a height of 1
         x = ops.expand_dims(inputs, row) if missing else inputs
         y = locally_connected(
             x,
             ops.reshape(self.kernel, (1, *self.kernel.shape)[-4:]),
-            self._bias_by_position(positions),
+            None if self.bias is None else ops.reshape(self.bias, (1, *self.bias.shape)[-3:]),
             Window(_pair(self.kernel_size), _pair(self.strides), _pair(self.dilation_rate)),
             order=(row, row + 1, 0, 1 if row == 2 else 3),
-            paddings=((0, 0), *self._paddings(inputs.shape))[-2:],
+            paddings=((0, 0), *self._paddings(self.input_spec.shape))[-2:],
             region=_pair(self.region),
             training=bool(training),
         )
@@ -210,18 +209,6 @@ class LocallyConnected(keras.layers.Layer):
                 f"{self.region}, so a tile is at most {regions}; None leaves all weights unshared."
             )
         return self.tile
-
-    def _bias_by_position(self, positions: tuple[int, ...]) -> Any:
-        """Bias of shape `(rows, columns, filters)`, repeated where kernels are."""
-        if self.bias is None:
-            return None
-        bias = ops.reshape(self.bias, (1, *self.bias.shape)[-3:])
-        for axis, (count, region) in enumerate(
-            zip(_pair(positions), _pair(self.region), strict=True)
-        ):
-            if bias.shape[axis] != count:
-                bias = ops.take(bias, np.arange(count) // region % bias.shape[axis], axis=axis)
-        return bias
 
     def _initial_kernel(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """Draw the kernel with the fans of a convolution, which counts no positions."""

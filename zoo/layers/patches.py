@@ -47,7 +47,7 @@ def unfold(x: Any, window: Window) -> Any:
     """
     for axis in (1, 0):
         size, stride, step = (values[axis] for values in window)
-        count = window.positions(axis, x.shape[axis])
+        count = window.positions(axis, int(x.shape[axis]))
         phases = _phases(x, axis, stride)
         slices = []
         for pixel in range(size):
@@ -91,9 +91,10 @@ def _phases(x: Any, axis: int, stride: int) -> list[Any]:
     if stride == 1:
         return [x]
     # TensorFlow's slices with a stride copy value by value, much slower than this.
-    length = -(-x.shape[axis] // stride)
+    side = int(x.shape[axis])
+    length = -(-side // stride)
     around = [(0, 0)] * 4
-    around[axis] = (0, length * stride - x.shape[axis])
+    around[axis] = (0, length * stride - side)
     shape = [*x.shape[:2], -1, x.shape[3]]
     shape[axis : axis + 1] = [length, stride]
     return ops.unstack(ops.reshape(ops.pad(x, around), shape), axis=axis + 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras import ops
 
-from zoo.layers.backend import after, compiled, matmul, on_tensorflow
+from zoo.layers.backend import after, compiled, matmul, on_tensorflow, with_gradient
 from zoo.layers.patches import Pair, Window, fold, unfold
 
 MAX_PATCHES = 2**26
@@ -44,7 +44,7 @@ def locally_connected(
         inputs: Tensor of four axes.
         kernel: Tensor of shape `(kernel rows, kernel columns, patch, filters)`; fewer kernels than
             positions repeat.
-        bias: Tensor of shape `(rows, columns, filters)`, or `None`.
+        bias: Tensor of shape `(kernel rows, kernel columns, filters)`, or `None`.
         window: Size, strides and dilation of the kernels.
         order: Axes of `inputs` that are height, width, batch and channels.
         paddings: Zeros before and after height and width.
@@ -74,12 +74,10 @@ def _layer(
     x = ops.transpose(inputs, order)
     if any(map(any, paddings)):
         x = ops.pad(x, (*paddings, (0, 0), (0, 0)))
-    if kernel.shape[:2] == tuple(window.positions(axis, x.shape[axis]) for axis in (0, 1)):
-        y = local_product(x, kernel, window, fused)
+    if kernel.shape[:2] == tuple(window.positions(axis, int(x.shape[axis])) for axis in (0, 1)):
+        y = _add(local_product(x, kernel, window, fused), bias)
     else:
-        y = tied_product(x, kernel, window, region)
-    if bias is not None:
-        y = y + ops.expand_dims(bias, 2)  # not `ops.add`, which can take one axis for the channels
+        y = tied_product(x, kernel, bias, window, region)
     return ops.transpose(y, [order.index(axis) for axis in range(4)])
 
 
@@ -98,12 +96,13 @@ def local_product(x: Any, kernel: Any, window: Window, fused: bool) -> Any:
     Returns:
         Tensor of shape `(rows, columns, batch, filters)`.
     """
-    rows, columns, patch, _ = kernel.shape
-    values = rows * columns * patch * (x.shape[2] or USUAL_BATCH)
+    rows, columns, patch = map(int, kernel.shape[:3])  # PyTorch exports what is done to its sizes
+    batch = x.shape[2] if isinstance(x.shape[2], int) else USUAL_BATCH  # JAX exports a symbol
+    values = rows * columns * patch * batch
     step = -(-rows // -(-values // MAX_PATCHES))
     parts = [(start, min(start + step, rows)) for start in range(0, rows, step)]
 
-    @ops.custom_gradient
+    @with_gradient
     def product(x: Any, kernel: Any) -> tuple[Any, Callable[..., tuple[Any, Any]]]:
         outputs: list[Any] = []
         for start, stop in parts:
@@ -150,8 +149,8 @@ def _gradient(
     return functools.reduce(ops.add, for_x), _concatenate(for_kernel)
 
 
-def tied_product(x: Any, kernel: Any, window: Window, region: Pair) -> Any:
-    """Multiply the patch at each position by a kernel that other positions use too.
+def tied_product(x: Any, kernel: Any, bias: Any, window: Window, region: Pair) -> Any:
+    """Multiply the patch at each position by a kernel that other positions use too; add the bias.
 
     The position (row, column) uses the kernel at `row // region % rows of kernels`, and so for
     columns.
@@ -159,6 +158,7 @@ def tied_product(x: Any, kernel: Any, window: Window, region: Pair) -> Any:
     Args:
         x: Tensor of shape `(height, width, batch, channels)`.
         kernel: Tensor of shape `(kernel rows, kernel columns, patch, filters)`.
+        bias: Tensor of shape `(kernel rows, kernel columns, filters)`, or `None`.
         window: Size, strides and dilation of the kernels.
         region: Number of neighbouring positions, each way, that use the same kernel.
 
@@ -166,7 +166,7 @@ def tied_product(x: Any, kernel: Any, window: Window, region: Pair) -> Any:
         Tensor of shape `(rows, columns, batch, filters)`.
     """
 
-    @ops.custom_gradient
+    @with_gradient
     def patches_of(x: Any) -> tuple[Any, Callable[..., Any]]:
         shape = (x.shape[0], x.shape[1], x.shape[3])
 
@@ -188,13 +188,18 @@ def tied_product(x: Any, kernel: Any, window: Window, region: Pair) -> Any:
     y = ops.transpose(y, (1, 3, 0, 2, 4))  # (groups, columns, tiles, region, batch * patch)
     y = ops.reshape(y, (groups[0], tiles[1], groups[1], region[1], -1))
     y = ops.transpose(y, (0, 2, 1, 3, 4))  # (groups, groups, tiles, region, the rest)
-    y = ops.matmul(ops.reshape(y, (*groups, -1, kernel.shape[2])), kernel)
+    y = _add(ops.matmul(ops.reshape(y, (*groups, -1, kernel.shape[2])), kernel), bias)
     y = ops.reshape(y, (*groups, tiles[1], region[1], -1))
     y = ops.transpose(y, (0, 2, 1, 3, 4))
     y = ops.reshape(y, (groups[0], full[1], tiles[0], region[0], -1))
     y = ops.transpose(y, (2, 0, 3, 1, 4))
     y = ops.reshape(y, (*full, -1, kernel.shape[3]))
     return y[: positions[0], : positions[1]]
+
+
+def _add(y: Any, bias: Any) -> Any:
+    # Not by `ops.add`, which can take another axis for the channels.
+    return y if bias is None else y + ops.expand_dims(bias, 2)
 
 
 def _fused_product(patches: Any, kernel: Any) -> Any:
