@@ -5,7 +5,8 @@ python benchmarks/locally_connected.py --check  (errors against ours, instead of
 
 A step is the output and the gradients with respect to inputs, kernel and bias, for a given gradient
 of the output, in float32. Each contestant runs in each of its settings; the table has the fastest.
-The einsum is what a good user writes in TensorFlow: patches by slices, derivatives by the tape. The
+"Usual" are peers and einsum without XLA, torch.compile and huge pages (JAX always compiles). The
+einsum is what a good user writes in TensorFlow: patches by slices, derivatives by the tape. The
 floor of a step is the longer of its multiplications at the measured rate of a matrix product, and
 of reading and writing everything once (the kernel twice, its gradient once) at that of a copy. The
 products are the step's three matrix products alone, on patches that are ready, by the fastest of
@@ -19,6 +20,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import importlib
+import math
 import multiprocessing
 import resource
 import statistics
@@ -48,6 +50,8 @@ MODULES = {
     "JAX": "jax",
     "einsum": "tensorflow",
 }
+COMPILED = ("jit", "compiled", "huge pages")  # parts of settings' names
+RATIOS = ("peers / ours", "einsum / ours", "usual peers / ours", "usual einsum / ours")
 Key = tuple[str, str]  # contestant, setting
 Maker = Callable[[Shape], Step]
 
@@ -108,25 +112,35 @@ def fitting(shape: Shape, chosen: dict[Key, Maker]) -> dict[Key, Maker]:
 
 def compare(name: str, settings: list[dict[str, Any]], rates: dict[str, float]) -> dict[str, Any]:
     """Row of the table: each contestant at its fastest, and how ours compares."""
-    best: dict[str, dict[str, Any]] = {}
-    for row in sorted(settings, key=lambda row: row["median ms"]):
-        best.setdefault(row["contestant"], row)
-    milliseconds = {contestant: row["median ms"] for contestant, row in best.items()}
+    best = fastest(settings)
+    usual = fastest([row for row in settings if not any(w in row["setting"] for w in COMPILED)])
     floor = max(SHAPES[name].flops / rates["GFLOP/s"], SHAPES[name].bytes / rates["GB/s"]) / 1e6
-    cells: dict[str, Any] = {"shape": name}
-    for contestant, row in best.items():
-        cells[contestant] = f"{row['median ms']} ({row['setting']})"
-    ours = milliseconds.get("keras-zoo", float("nan"))
-    peers = [milliseconds[peer] for peer in PEERS if peer in milliseconds]
+    ours = milliseconds(best, ["keras-zoo"])
+    cells = {who: f"{row['median ms']} ({row['setting']})" for who, row in best.items()}
     return {
         "shape": name,
         **{contestant: cells.get(contestant, "") for contestant in CONTESTANTS},
-        "peers / ours": round(min(peers, default=float("nan")) / ours, 2),
-        "einsum / ours": round(milliseconds.get("einsum", float("nan")) / ours, 2),
+        "peers / ours": round(milliseconds(best, PEERS) / ours, 2),
+        "einsum / ours": round(milliseconds(best, ["einsum"]) / ours, 2),
+        "usual peers / ours": round(milliseconds(usual, PEERS) / ours, 2),
+        "usual einsum / ours": round(milliseconds(usual, ["einsum"]) / ours, 2),
         "floor ms": round(floor, 2),
         "ours / floor": round(ours / floor, 2),
-        "products ms": milliseconds["products"],
+        "products ms": milliseconds(best, ["products"]),
     }
+
+
+def fastest(settings: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Each contestant's fastest setting."""
+    best: dict[str, dict[str, Any]] = {}
+    for row in sorted(settings, key=lambda row: row["median ms"]):
+        best.setdefault(row["contestant"], row)
+    return best
+
+
+def milliseconds(best: dict[str, dict[str, Any]], contestants: Iterable[str]) -> float:
+    """The least of some contestants' times; not a number where none was measured."""
+    return min((best[who]["median ms"] for who in contestants if who in best), default=math.nan)
 
 
 def fresh(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -256,7 +270,7 @@ def main(shapes: list[str], contestants: list[str], rounds: int, check: bool) ->
         rates=rates,
         geometric_means_of_images={
             ratio: round(statistics.geometric_mean(row[ratio] for row in images), 2)
-            for ratio in ("peers / ours", "einsum / ours")
+            for ratio in RATIOS
             if images
         },
         **more,
