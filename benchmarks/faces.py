@@ -1,6 +1,6 @@
 """Who is it? `face_cnn` on the ORL faces, its top unshared, of low rank, or shared.
 
-python benchmarks/faces.py              (about 40 minutes on two cores; goes on where it stopped)
+python benchmarks/faces.py              (half an hour on two cores; goes on where it stopped)
 python benchmarks/faces.py --validate   (about 45 minutes; the recipe and what it was chosen from)
 
 Needs `orl_faces.npz` in the folder that ZOO_DATA_DIR names: `images` (400, 112, 92) uint8,
