@@ -1,7 +1,7 @@
 """Who is it? `face_cnn` on the ORL faces, its top unshared, of low rank, or shared.
 
 python benchmarks/faces.py              (half an hour on two cores; goes on where it stopped)
-python benchmarks/faces.py --validate   (about 45 minutes; the recipe and what it was chosen from)
+python benchmarks/faces.py --validate   (half an hour; the recipe and what it was chosen from)
 
 Needs `orl_faces.npz` in the folder that ZOO_DATA_DIR names: `images` (400, 112, 92) uint8,
 `subject` 1 to 40, `pose` 1 to 10 (AT&T Laboratories Cambridge; Samaria and Harter 1994), here at 46

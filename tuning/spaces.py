@@ -15,8 +15,8 @@ from zoo.registry import entry
 # would leave all but one of them without meaning in any trial, and one wide range would waste most
 # draws; so the row is drawn in Adam's measure and multiplied by the optimizer's factor: what a
 # search learns of it under one optimizer holds for the others. The factors are ratios of the best
-# rates on the digits (benchmarks/learning_rates.py); sgd's and rmsprop's hold with momentum. The
-# values and ranges of a caller are the rates themselves, not multiplied.
+# rates on the digits, to half a decade (benchmarks/learning_rates.py); sgd's and rmsprop's hold
+# with momentum. The values and ranges of a caller are the rates themselves, not multiplied.
 RATE_SCALES = {"sgd": 20.0, "adagrad": 30.0, "adadelta": 1000.0, "rmsprop": 0.1}
 
 TRAINING: Space = {
