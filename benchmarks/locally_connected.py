@@ -9,8 +9,8 @@ of the output, in float32. Each contestant runs in each of its settings; the tab
 einsum is what a good user writes in TensorFlow: patches by slices, derivatives by the tape. The
 floor of a step is the longer of its multiplications at the measured rate of a matrix product, and
 of reading and writing everything once (the kernel twice, its gradient once) at that of a copy. The
-products are the step's three matrix products alone, on patches that are ready, by the fastest of
-the libraries: whoever makes patches cannot take less.
+products are the step's three matrix products alone, on patches that are ready, by the faster of
+TensorFlow and PyTorch: a step that makes patches and multiplies by them takes longer.
 """
 
 from __future__ import annotations
