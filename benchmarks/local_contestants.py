@@ -259,6 +259,7 @@ CONTESTANTS: dict[str, dict[str, Callable[[Shape], Step]]] = {
         "plain": partial(keras_zoo, jit=False),
         "jit": partial(keras_zoo, jit=True),
         "not fused": partial(keras_zoo, jit=False, fused=False),
+        "jit, not fused": partial(keras_zoo, jit=True, fused=False),
     },
     "tf_keras": {
         f"implementation {number}{', jit' * jit}": partial(tf_keras, implementation=number, jit=jit)

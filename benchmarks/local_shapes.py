@@ -89,7 +89,7 @@ def left_out(shape: Shape, setting: str) -> str | None:
         )
     if setting.startswith("implementation 2") and dense > MOST_DENSE:
         return f"a dense kernel of {4 * dense / 1e9:.1f} GB, and a mask and a gradient beside it"
-    if setting == "not fused" and shape.kernel[-2] > MOST_FUSED:
+    if "not fused" in setting and shape.kernel[-2] > MOST_FUSED:
         return "larger patches are never fused"
     if setting == "implementation 3" and entries > MOST_ENTRIES:
         return f"a Python list of {entries:,} indices"

@@ -189,7 +189,7 @@ def measure_largest(chosen: dict[Key, Maker], rounds: int) -> dict[str, Any]:
     first += [fresh(first_steps, *key, large) for key in keys if key[0] in MEASURED_FOR_MEMORY]
     ours = {
         (setting, one.batch): partial(repeated, make, one)
-        for (contestant, setting), make in chosen.items()
+        for (contestant, setting), make in fitting(shape, chosen).items()
         for one in (shape, large)
         if contestant == "keras-zoo"
     }
