@@ -9,13 +9,15 @@ from zoo.registry import register
 def test_patterns_and_tasks_select():
     assert zoo.list_models("*tiny*") == [
         "cascade_cnn_tiny",
+        "conv_autoencoder_tiny",
         "deepface_tiny",
         "deepid_tiny",
+        "dense_autoencoder_tiny",
         "face_cnn_tiny",
         "mlp_tiny",
     ]
-    assert zoo.list_models(task="reconstruction") == []
-    assert zoo.list_models() == zoo.list_models(task="classification")
+    assert zoo.list_models("hinton*", task="reconstruction") == ["hinton_autoencoder"]
+    assert zoo.list_models("hinton*", task="classification") == []
 
 
 def test_unknown_names_suggest_close_ones():

@@ -7,14 +7,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tuning.rows import Choice, Float, Int, Space
+from tuning.autoencoders import (
+    CONV_AUTOENCODER,
+    DENSE_AUTOENCODER,
+    conv_autoencoder_arguments,
+    dense_autoencoder_arguments,
+)
+from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, own_arguments
 from zoo.arguments import image_shape
 from zoo.registry import entry
 
 MAX_PARAMETERS = 3_000_000
 """No draw from the tables below is larger, for images of up to 32x32x3 and 10 classes."""
-
-ACTIVATIONS = ("relu", "leaky_relu", "elu", "tanh")
 
 # The defaults are the builder's own. `depth` is narrowed to what the images' size allows.
 CASCADE_CNN: Space = {
@@ -82,7 +86,7 @@ def cascade_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> cascade_cnn_arguments({"depth": 3, "first_filters": 16, "dense_units": 0})
         {'dense_units': (), 'filters': (16, 32, 64)}
     """
-    arguments = _own_arguments(CASCADE_CNN, values)
+    arguments = own_arguments(CASCADE_CNN, values)
     if "dense_units" in arguments:
         arguments["dense_units"] = (arguments["dense_units"],) if arguments["dense_units"] else ()
     if "depth" in values:
@@ -104,7 +108,7 @@ def mlp_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> mlp_arguments({"depth": 2, "first_units": 256, "batch_norm": False})
         {'batch_norm': False, 'hidden_units': (256, 128)}
     """
-    arguments = _own_arguments(MLP, values)
+    arguments = own_arguments(MLP, values)
     if "depth" in values:
         first, depth = values["first_units"], values["depth"]
         arguments["hidden_units"] = tuple(max(first >> layer, 1) for layer in range(depth))
@@ -125,7 +129,7 @@ def face_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> face_cnn_arguments({"depth": 3, "num_local_blocks": 2, "local_filters": 64})
         {'num_local_blocks': 2, 'local_filters': 32, 'num_shared_blocks': 3}
     """
-    arguments = _own_arguments(FACE_CNN, values)
+    arguments = own_arguments(FACE_CNN, values)
     if "local_filters" in arguments:
         arguments["local_filters"] //= arguments.get("num_local_blocks", 1)
     if "depth" in values:
@@ -146,7 +150,7 @@ def deepid_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> deepid_arguments({"first_filters": 10, "region": 0})
         {'region': None, 'filters': (10, 20, 30, 40)}
     """
-    arguments = _own_arguments(DEEPID, values)
+    arguments = own_arguments(DEEPID, values)
     if "region" in arguments:
         arguments["region"] = arguments["region"] or None
     if "first_filters" in values:
@@ -167,16 +171,11 @@ def deepface_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> deepface_arguments({"first_filters": 8, "dropout": 0.5})
         {'dropout': 0.5, 'filters': (8, 4, 4, 4, 4)}
     """
-    arguments = _own_arguments(DEEPFACE, values)
+    arguments = own_arguments(DEEPFACE, values)
     if "first_filters" in values:
         first = values["first_filters"]
         arguments["filters"] = (first, *(max(first // 2, 1),) * 4)
     return arguments
-
-
-def _own_arguments(rows: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick the values whose rows are builder arguments by themselves."""
-    return {name: value for name, value in values.items() if rows[name].argument is None}
 
 
 def cascade_depths(input_shape: Sequence[int | None]) -> tuple[int, int, int]:
@@ -225,8 +224,10 @@ class Family:
 
 FAMILIES = {
     "cascade_cnn": Family(CASCADE_CNN, cascade_cnn_arguments, cascade_depths),
+    "conv_autoencoder": Family(CONV_AUTOENCODER, conv_autoencoder_arguments, cascade_depths),
     "deepface": Family(DEEPFACE, deepface_arguments),
     "deepid": Family(DEEPID, deepid_arguments),
+    "dense_autoencoder": Family(DENSE_AUTOENCODER, dense_autoencoder_arguments),
     "face_cnn": Family(FACE_CNN, face_cnn_arguments, cascade_depths),
     "mlp": Family(MLP, mlp_arguments),
 }

@@ -24,11 +24,11 @@ def hypermodel(
     name: str,
     *,
     input_shape: Sequence[int],
-    num_classes: int,
+    num_classes: int | None = None,
     arguments: Mapping[str, Any] | None = None,
     fixed: Mapping[str, Any] | None = None,
     ranges: Mapping[str, Any] | None = None,
-    task: str = "classification",
+    task: str | tasks.Task | None = None,
     max_parameters: int | None = None,
     precision: str = "auto",
 ) -> ZooHyperModel:
@@ -40,12 +40,13 @@ def hypermodel(
     Args:
         name: A registered name.
         input_shape: Height, width and channels of the images.
-        num_classes: Number of classes.
+        num_classes: Number of classes, for models that classify.
         arguments: Builder arguments for every trial; they win over the search space.
         fixed: Hyperparameters to fix, value by name.
         ranges: Hyperparameters to narrow or widen: a tuple `(low, high)` or a list of choices by
             name. Rates are the optimizer's own.
-        task: What the model is trained for.
+        task: What the model is trained for: name of a task, or a task, where it is not the one that
+            the model is registered for.
         max_parameters: Larger models are failed trials; `None` is no limit.
         precision: As `zoo.train` takes it.
 
@@ -61,7 +62,9 @@ def hypermodel(
         >>> found.build(keras_tuner.HyperParameters()).count_params()
         2506
     """
-    data_arguments = {"input_shape": tuple(input_shape), "num_classes": num_classes}
+    data_arguments: dict[str, Any] = {"input_shape": tuple(input_shape)}
+    if num_classes is not None:
+        data_arguments["num_classes"] = num_classes
     rows = space(name, input_shape, arguments=arguments, fixed=fixed, ranges=ranges)
     return ZooHyperModel(
         name,
@@ -80,7 +83,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
         name: A registered name.
         rows: The search space; see `tuning.space`.
         arguments: Builder arguments for every trial.
-        task: Name of the task.
+        task: What the model is trained for.
         max_parameters: Larger models are failed trials.
         precision: As `zoo.train` takes it.
         seed: Order of the examples, where a trial is given a `Dataset`.
@@ -92,7 +95,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
         rows: Space,
         arguments: Mapping[str, Any],
         *,
-        task: str = "classification",
+        task: str | tasks.Task | None = None,
         max_parameters: int | None = None,
         precision: str = "auto",
         seed: int = 0,
@@ -100,7 +103,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
         super().__init__(name)
         self.rows = rows
         self.fixed_arguments = dict(arguments)
-        self.task = tasks.get(task)
+        self.task = tasks.get(task or entry(name).task)
         self.max_parameters = max_parameters
         self.precision = resolve_precision(precision)
         self.seed = seed

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from zoo.registry import suggestion
 
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "tanh")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
@@ -267,6 +269,24 @@ def plain_values(rows: Space, drawn: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(row, Float):
             values[name] *= row.factor(values)
     return values
+
+
+def own_arguments(rows: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the values whose rows are builder arguments by themselves.
+
+    Args:
+        rows: The space.
+        values: Value by row name.
+
+    Returns:
+        Some of the values.
+
+    Example:
+        >>> rows = {"depth": Int(1, 4, argument="filters"), "kernel_size": Choice((3, 5))}
+        >>> own_arguments(rows, {"depth": 2, "kernel_size": 3})
+        {'kernel_size': 3}
+    """
+    return {name: value for name, value in values.items() if rows[name].argument is None}
 
 
 def describe_values(values: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from zoo import tasks
 from zoo.arguments import MAX_SEED, integer, one_of
 from zoo.data.dataset import Dataset, fingerprint, require_dataset
 from zoo.records import claim_directory
+from zoo.registry import entry
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")
 SEARCH = "search.json"
@@ -39,7 +40,7 @@ def search(
     fixed: Mapping[str, Any] | None = None,
     ranges: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
-    task: str = "classification",
+    task: str | tasks.Task | None = None,
     max_parameters: int | None = None,
     precision: str = "auto",
     seed: int = 0,
@@ -68,7 +69,8 @@ def search(
             name.
         start: Values of the first trial, where it is not to be drawn; what it leaves out has its
             default.
-        task: What the model is trained for.
+        task: What the model is trained for: name of a task, or a task, where it is not the one that
+            the model is registered for.
         max_parameters: Larger models are failed trials; `None` is no limit.
         precision: As `zoo.train` takes it.
         seed: Decides the draws, the initial weights of each trial and the order of examples.
@@ -107,7 +109,7 @@ def search(
             f"A search judges trials by the validation part, which is empty in {data.name!r}: give "
             "data with a validation part."
         )
-    the_task = tasks.get(task)
+    the_task = tasks.get(task or entry(name).task)
     arguments = {**the_task.model_arguments(data), **(arguments or {})}
     fixed = _with_epochs(epochs, fixed, ranges)
     rows = space(
@@ -130,7 +132,8 @@ def search(
         "model": name,
         "arguments": arguments,
         "tuner": tuner,
-        "task": task,
+        "task": the_task.name,
+        "task_arguments": vars(the_task),
         "data": [data.name, *data.input_shape],
         "parts": fingerprint(data.train, data.validation),
         "max_epochs": max_epochs,

@@ -96,10 +96,23 @@ def space(
     stated = set(entry(name).arguments) - {part_of.get(key) for key in asked}
     decided = {*stated, *(arguments or {})}
     rows = {key: row for key, row in family.rows.items() if part_of[key] not in decided}
+    rows = _settle(rows, {**entry(name).arguments, **(arguments or {})})
     rows = override({**TRAINING, **rows}, fixed, ranges)
     if "depth" in rows and family.depths:
         rows["depth"] = _limit_depth(rows["depth"], *family.depths(input_shape), "depth" in asked)
     return start_at(rows, start or {})
+
+
+def _settle(rows: Space, decided: Mapping[str, Any]) -> dict[str, Int | Float | Choice]:
+    """Drop the rows that what is decided elsewhere rules out, and conditions that it fulfils."""
+    settled = {}
+    for name, row in rows.items():
+        parent, values = row.when or (name, ())
+        if parent in rows:
+            settled[name] = row
+        elif decided[parent] in values:
+            settled[name] = dataclasses.replace(row, when=None)
+    return settled
 
 
 def _limit_depth(row: Any, low: int, high: int, deepest: int, asked: bool) -> Int | Float | Choice:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.data import Dataset, load_data
     from zoo.export import ExportResult, export_saved_model
+    from zoo.models.autoencoder import conv_autoencoder, dense_autoencoder
     from zoo.models.cascade import cascade_cnn, mlp
     from zoo.models.face import deepface, deepid, face_cnn
     from zoo.registry import create, describe, list_models
@@ -24,9 +25,11 @@ _homes = {
     "ExportResult": "zoo.export",
     "Run": "zoo.runs",
     "cascade_cnn": "zoo.models.cascade",
+    "conv_autoencoder": "zoo.models.autoencoder",
     "create": "zoo.registry",
     "deepface": "zoo.models.face",
     "deepid": "zoo.models.face",
+    "dense_autoencoder": "zoo.models.autoencoder",
     "describe": "zoo.registry",
     "export_saved_model": "zoo.export",
     "face_cnn": "zoo.models.face",
@@ -44,9 +47,11 @@ __all__ = [
     "ExportResult",
     "Run",
     "cascade_cnn",
+    "conv_autoencoder",
     "create",
     "deepface",
     "deepid",
+    "dense_autoencoder",
     "describe",
     "export_saved_model",
     "face_cnn",

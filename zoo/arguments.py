@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -93,6 +94,31 @@ def rate(name: str, value: Any) -> float:
         raise ValueError(
             f"`{name}` must be a number of at least 0 and below 1, received {value!r}."
         )
+    return float(value)
+
+
+def number(name: str, value: Any, *, or_zero: bool = False) -> float:
+    """Check a positive number.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller gave.
+        or_zero: Whether 0 is legal.
+
+    Returns:
+        The value as a `float`.
+
+    Raises:
+        ValueError: If it is no finite number, or too small.
+
+    Example:
+        >>> number("weight_decay", 0, or_zero=True)
+        0.0
+    """
+    is_finite = isinstance(value, Real) and math.isfinite(value)
+    if isinstance(value, bool) or not is_finite or float(value) < 0 or (value == 0 and not or_zero):
+        least = "of at least" if or_zero else "above"
+        raise ValueError(f"`{name}` must be a number {least} 0, received {value!r}.")
     return float(value)
 
 

@@ -6,6 +6,7 @@ here. Every layer's name begins with the block's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras import layers
@@ -28,6 +29,7 @@ def dense_block(
     batch_norm: bool = False,
     dropout: float = 0.0,
     skip_connection: bool = False,
+    layer: Any = None,
     name: str,
 ) -> Any:
     """Apply a dense layer, batch normalization, the activation and dropout.
@@ -39,6 +41,7 @@ def dense_block(
         batch_norm: Normalize between the dense layer, whose bias then goes, and the activation.
         dropout: Rate after the activation.
         skip_connection: Add the input, projected where the widths differ, before the activation.
+        layer: What to apply in place of a new dense layer: a callable from tensor to tensor.
         name: Name of the dense layer; the other layers' names begin with it.
 
     Returns:
@@ -50,7 +53,8 @@ def dense_block(
         (None, 16)
     """
     shortcut = x
-    x = layers.Dense(units, use_bias=not batch_norm, name=name)(x)
+    layer = layer or layers.Dense(units, use_bias=not batch_norm, name=name)
+    x = layer(x)
     if batch_norm:
         x = BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x)
     if skip_connection:
@@ -104,7 +108,8 @@ def conv_block(
     kernel_size: int = 3,
     strides: int = 1,
     padding: str = "same",
-    pooling: str = "max",
+    pooling: str | None = "max",
+    pool_padding: str = "valid",
     activation: Any = "relu",
     batch_norm: bool = True,
     skip_connection: bool = False,
@@ -119,7 +124,9 @@ def conv_block(
         kernel_size: Side of the kernels.
         strides: Stride of the first convolution.
         padding: "same" or "valid".
-        pooling: "max" or "average" over 2x2 pixels, or "stride", a convolution of stride 2.
+        pooling: "max" or "average" over 2x2 pixels, "stride", a convolution of stride 2, or `None`.
+        pool_padding: "valid" drops an odd last row or column and needs 2x2 pixels, "same" pools
+            that row by itself.
         activation: A Keras activation.
         batch_norm: Normalize between convolution, whose bias then goes, and activation.
         skip_connection: Add the block's input, projected where shapes differ, before the last
@@ -127,8 +134,8 @@ def conv_block(
         name: What the layers' names begin with.
 
     Returns:
-        Tensor of shape `(batch, height', width', filters)`, half as high and wide (rounded down)
-        where `strides` is 1 and `padding` is "same".
+        Tensor of shape `(batch, height', width', filters)`: where `strides` is 1 and `padding` is
+        "same", half as high and wide if pooled (rounded down, or up with `pool_padding="same"`).
 
     Raises:
         ValueError: If the image is too small for a kernel or the pooling.
@@ -152,7 +159,38 @@ def conv_block(
         if index == convs and skip_connection:
             x = _add_shortcut(x, shortcut, strides, batch_norm, name)
         x = layers.Activation(activation, name=f"{name}_activation{index}")(x)
-    return _pool(x, pooling, kernel_size, activation, batch_norm, name)
+    if pooling and pool_padding == "valid":
+        _require_size(x, 2, f"the pooling that closes {name}")
+    if pooling == "stride":
+        x = _convolution(x, filters, kernel_size, 2, "same", batch_norm, f"{name}_pool")
+        return layers.Activation(activation, name=f"{name}_pool_activation")(x)
+    if pooling:
+        layer = layers.MaxPooling2D if pooling == "max" else layers.AveragePooling2D
+        x = layer(2, padding=pool_padding, name=f"{name}_pool")(x)
+    return x
+
+
+def doubled(x: Any, size: Sequence[int], *, name: str) -> Any:
+    """Double the height and width of images, and cut off what exceeds a size.
+
+    Args:
+        x: Tensor of shape `(batch, height, width, channels)`.
+        size: Height and width wanted: twice those of `x`, or one less.
+        name: What the layers' names begin with.
+
+    Returns:
+        Tensor of shape `(batch, *size, channels)`.
+
+    Example:
+        >>> import keras
+        >>> doubled(keras.Input((4, 4, 16)), (7, 8), name="up1").shape
+        (None, 7, 8, 16)
+    """
+    x = layers.UpSampling2D(2, name=f"{name}_up")(x)
+    excess = [have - want for have, want in zip(x.shape[1:3], size, strict=True)]
+    if any(excess):
+        x = layers.Cropping2D([(0, rows) for rows in excess], name=f"{name}_crop")(x)
+    return x
 
 
 def _convolution(
@@ -172,18 +210,6 @@ def _add_shortcut(x: Any, shortcut: Any, strides: int, batch_norm: bool, name: s
             shortcut, x.shape[-1], 1, strides, "same", batch_norm, f"{name}_shortcut"
         )
     return layers.Add(name=f"{name}_add")([x, shortcut])
-
-
-def _pool(
-    x: Any, pooling: str, kernel_size: int, activation: Any, batch_norm: bool, name: str
-) -> Any:
-    _require_size(x, 2, f"the pooling that closes {name}")
-    if pooling == "max":
-        return layers.MaxPooling2D(2, name=f"{name}_pool")(x)
-    if pooling == "average":
-        return layers.AveragePooling2D(2, name=f"{name}_pool")(x)
-    x = _convolution(x, x.shape[-1], kernel_size, 2, "same", batch_norm, f"{name}_pool")
-    return layers.Activation(activation, name=f"{name}_pool_activation")(x)
 
 
 def _require_size(x: Any, size: int, what: str) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 import keras
 
-from zoo.arguments import one_of, rate
+from zoo.arguments import number, one_of, rate
 
 OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
     "sgd": keras.optimizers.SGD,
@@ -57,9 +56,9 @@ def make_optimizer(
         0.9
     """
     one_of("optimizer", optimizer, OPTIMIZERS)
-    learning_rate = _number("learning_rate", learning_rate)
+    learning_rate = number("learning_rate", learning_rate)
     momentum = rate("momentum", momentum)
-    weight_decay = _number("weight_decay", weight_decay, or_zero=True)
+    weight_decay = number("weight_decay", weight_decay, or_zero=True)
     options: dict[str, Any] = {"momentum": momentum} if optimizer in WITH_MOMENTUM else {}
     if optimizer == "sgd":
         options["nesterov"] = momentum > 0
@@ -99,11 +98,3 @@ def learning_rate_callback(
     return keras.callbacks.LearningRateScheduler(
         lambda epoch, _: round(learning_rate * factor(epoch / epochs), 12)
     )
-
-
-def _number(name: str, value: Any, *, or_zero: bool = False) -> float:
-    is_finite = isinstance(value, Real) and math.isfinite(value)
-    if not is_finite or float(value) < 0 or (value == 0 and not or_zero):
-        least = "of at least" if or_zero else "above"
-        raise ValueError(f"`{name}` must be a number {least} 0, received {value!r}.")
-    return float(value)

@@ -34,7 +34,7 @@ def train(
     data: Dataset,
     *,
     arguments: Mapping[str, Any] | None = None,
-    task: str = "classification",
+    task: str | tasks.Task | None = None,
     epochs: int = 10,
     batch_size: int = 64,
     optimizer: str = "adamw",
@@ -61,7 +61,7 @@ def train(
         name: A registered model's name.
         data: What `zoo.load_data` gives.
         arguments: The builder's arguments, beside those that the data decide.
-        task: Name of the task.
+        task: Name of a task, or a task, where it is not the one that the model is registered for.
         epochs: Number of passes over the training part.
         batch_size: Number of examples a step.
         optimizer: "sgd", "adagrad", "adadelta", "rmsprop", "adam" or "adamw".
@@ -99,7 +99,7 @@ def train(
         ['accuracy', 'loss']
     """
     require_dataset(data)
-    the_task = tasks.get(task)
+    the_task = tasks.get(task or entry(name).task)
     epochs = integer("epochs", epochs)
     batch_size = integer("batch_size", batch_size)
     seed = integer("seed", seed, minimum=0, maximum=MAX_SEED)
@@ -111,7 +111,8 @@ def train(
     config = {
         "model": entry(name).name,
         "arguments": arguments,
-        "task": task,
+        "task": the_task.name,
+        "task_arguments": vars(the_task),
         "data": [data.name, *data.input_shape],
         "parts": fingerprint(data.train, data.validation, data.test),
         "epochs": epochs,

@@ -3,7 +3,7 @@
 from zoo.data.arrays import ArrayPart
 from zoo.data.augment import Augment
 from zoo.data.dataset import Dataset, Part
-from zoo.data.feeding import feed
+from zoo.data.feeding import feed, mapped
 from zoo.data.sources import load_data
 
-__all__ = ["ArrayPart", "Augment", "Dataset", "Part", "feed", "load_data"]
+__all__ = ["ArrayPart", "Augment", "Dataset", "Part", "feed", "load_data", "mapped"]

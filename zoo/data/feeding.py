@@ -1,8 +1,8 @@
-"""Batches handed to TensorFlow without the pauses that its automatic tuning makes."""
+"""Batches on their way to `fit`: changed, and handed to TensorFlow without pauses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -47,3 +47,45 @@ def feed(batches: Any) -> Any:
     fed = tf.data.Dataset.from_generator(epoch, output_signature=signature)
     fed = fed.apply(tf.data.experimental.assert_cardinality(len(batches)))
     return fed.prefetch(2).with_options(untuned)
+
+
+def mapped(batches: Any, function: Callable[..., Any]) -> Any:
+    """Change each batch on its way.
+
+    Args:
+        batches: A `keras.utils.PyDataset`, or a `tf.data.Dataset`.
+        function: From the parts of a batch to what takes their place.
+
+    Returns:
+        Changed batches, of the same kind as `batches`.
+
+    Example:
+        >>> import zoo
+        >>> batches = zoo.load_data("digits").test.batches(100)
+        >>> [len(batch) for batch in mapped(batches, lambda images, labels: (images, images))]
+        [2, 2, 2, 2]
+    """
+    if isinstance(batches, keras.utils.PyDataset):
+        return _Mapped(batches, function)
+    return batches.map(function)
+
+
+class _Mapped(keras.utils.PyDataset):
+    """Another PyDataset's batches, changed."""
+
+    def __init__(self, batches: keras.utils.PyDataset, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self._batches = batches
+        self._function = function
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._function(*self._batches[index])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self._function(*batch) for batch in self._batches)
+
+    def on_epoch_begin(self) -> None:
+        self._batches.on_epoch_begin()

@@ -28,7 +28,9 @@ class EntryPoint:
             (arguments,) = tensors
         else:
             arguments = keras.tree.pack_sequence_as(self.model.input, tensors)
-        outputs = keras.tree.flatten(self.model(arguments, training=False))
+        # Layers count while they run, for the metrics of a training; what is served must not.
+        with keras.StatelessScope():
+            outputs = keras.tree.flatten(self.model(arguments, training=False))
         return {
             name: tf.cast(output, _served_dtype(output.dtype.name))
             for name, output in zip(self.output_names, outputs, strict=True)

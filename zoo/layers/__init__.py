@@ -1,16 +1,29 @@
 """Keras layers that Keras 3 lacks, or that can be faster than Keras's own."""
 
 from zoo.layers.batch_normalization import BatchNormalization
+from zoo.layers.corruption import Corruption
+from zoo.layers.entropy import EntropyBottleneck
 from zoo.layers.legacy import convert_legacy_weights
 from zoo.layers.legacy_files import load_legacy_model, load_legacy_weights
 from zoo.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from zoo.layers.low_rank import LowRankLocallyConnected2D
+from zoo.layers.penalties import Contraction, GaussianSampling, Penalty, Perturbation, Sparsity
+from zoo.layers.tied import TiedDense, TiedModel
 
 __all__ = [
     "BatchNormalization",
+    "Contraction",
+    "Corruption",
+    "EntropyBottleneck",
+    "GaussianSampling",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "LowRankLocallyConnected2D",
+    "Penalty",
+    "Perturbation",
+    "Sparsity",
+    "TiedDense",
+    "TiedModel",
     "convert_legacy_weights",
     "load_legacy_model",
     "load_legacy_weights",

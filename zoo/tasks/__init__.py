@@ -3,5 +3,6 @@
 from zoo.tasks.base import Task
 from zoo.tasks.base import get_task as get
 from zoo.tasks.classification import ClassificationTask
+from zoo.tasks.reconstruction import ReconstructionTask
 
-__all__ = ["ClassificationTask", "Task", "get"]
+__all__ = ["ClassificationTask", "ReconstructionTask", "Task", "get"]

@@ -21,9 +21,9 @@ class Task(abc.ABC):
 
     name: ClassVar[str]
     """The name that registry entries and configurations use."""
-    objective: ClassVar[str]
+    objective: str
     """The entry of `fit`'s history that a search improves."""
-    direction: ClassVar[str]
+    direction: str
     """Whether the objective is to rise ("max") or to fall ("min")."""
 
     def __init_subclass__(cls) -> None:
@@ -119,11 +119,11 @@ class Task(abc.ABC):
 _tasks: dict[str, type[Task]] = {}
 
 
-def get_task(name: str) -> Task:
+def get_task(task: str | Task) -> Task:
     """Find a task.
 
     Args:
-        name: The task's name.
+        task: The task's name, or a task.
 
     Returns:
         The task.
@@ -136,4 +136,4 @@ def get_task(name: str) -> Task:
         >>> zoo.tasks.get("classification").objective
         'val_accuracy'
     """
-    return _tasks[one_of("task", name, _tasks)]()
+    return task if isinstance(task, Task) else _tasks[one_of("task", task, _tasks)]()

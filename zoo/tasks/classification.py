@@ -24,8 +24,8 @@ class ClassificationTask(Task):
     """
 
     name: ClassVar[str] = "classification"
-    objective: ClassVar[str] = "val_accuracy"
-    direction: ClassVar[str] = "max"
+    objective = "val_accuracy"
+    direction = "max"
 
     def model_arguments(self, data: Dataset) -> dict[str, Any]:
         """Give the shape of the images and the number of classes."""

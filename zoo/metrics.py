@@ -1,0 +1,136 @@
+"""Metrics that Keras lacks: how alike two images are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo import arguments as check
+
+MAX_PSNR = 100.0
+"""What equal images are given, in decibels, where the formula has infinity."""
+
+
+@keras.saving.register_keras_serializable("zoo")
+class PSNR(keras.metrics.MeanMetricWrapper):
+    """Peak signal-to-noise ratio in decibels, of each image, then the mean over the images.
+
+    Args:
+        max_value: Range of the pixels.
+        name: The metric's name.
+        dtype: Of its computations.
+
+    Raises:
+        ValueError: If `max_value` is not above 0.
+
+    Example:
+        >>> metric = PSNR()
+        >>> metric.update_state(np.zeros((2, 8, 8, 1)), np.full((2, 8, 8, 1), 0.1))
+        >>> round(float(metric.result()), 4)
+        20.0
+    """
+
+    def __init__(self, max_value: float = 1.0, name: str = "psnr", dtype: Any = None) -> None:
+        self.max_value = check.number("max_value", max_value)
+        super().__init__(self._of_each, name=name, dtype=dtype)
+        self._direction = "up"
+
+    def _of_each(self, y_true: Any, y_pred: Any) -> Any:
+        axes = tuple(range(1, len(y_pred.shape)))
+        error = ops.mean(ops.square((y_true - y_pred) / self.max_value), axis=axes)
+        return -10 * ops.log10(ops.maximum(error, 10 ** (-MAX_PSNR / 10)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"max_value": self.max_value, "name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class PricedPSNR(PSNR):
+    """Peak signal-to-noise ratio, less a price that is paid for every image.
+
+    Args:
+        price: In decibels.
+        name: The metric's name.
+        dtype: Of its computations.
+
+    Example:
+        >>> metric = PricedPSNR(3.0)
+        >>> metric.update_state(np.zeros((2, 8, 8, 1)), np.full((2, 8, 8, 1), 0.1))
+        >>> round(float(metric.result()), 4)
+        17.0
+    """
+
+    def __init__(self, price: float, name: str = "priced_psnr", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.price = price
+
+    def _of_each(self, y_true: Any, y_pred: Any) -> Any:
+        return super()._of_each(y_true, y_pred) - self.price
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"price": self.price, "name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class SSIM(keras.metrics.MeanMetricWrapper):
+    """Structural similarity of each image, at most 1, then the mean over the images.
+
+    Means, variances and covariance are taken in a Gaussian window of 11x11 pixels and standard
+    deviation 1.5 that lies wholly inside the image; in images too small for it, in the largest
+    odd window that fits.
+
+    Args:
+        max_value: Range of the pixels.
+        name: The metric's name.
+        dtype: Of its computations.
+
+    Raises:
+        ValueError: If `max_value` is not above 0.
+
+    Reference:
+        Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004.
+
+    Example:
+        >>> metric = SSIM()
+        >>> image = np.random.default_rng(0).random((1, 16, 16, 3))
+        >>> metric.update_state(image, image)
+        >>> float(metric.result())
+        1.0
+    """
+
+    def __init__(self, max_value: float = 1.0, name: str = "ssim", dtype: Any = None) -> None:
+        self.max_value = check.number("max_value", max_value)
+        super().__init__(self._of_each, name=name, dtype=dtype)
+        self._direction = "up"
+
+    def _of_each(self, y_true: Any, y_pred: Any) -> Any:
+        y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+        mean_true, mean_pred = _window_means(y_true), _window_means(y_pred)
+        variance_true = _window_means(y_true * y_true) - mean_true * mean_true
+        variance_pred = _window_means(y_pred * y_pred) - mean_pred * mean_pred
+        covariance = _window_means(y_true * y_pred) - mean_true * mean_pred
+        c1, c2 = (0.01 * self.max_value) ** 2, (0.03 * self.max_value) ** 2
+        luminance = (2 * mean_true * mean_pred + c1) / (mean_true**2 + mean_pred**2 + c1)
+        structure = (2 * covariance + c2) / (variance_true + variance_pred + c2)
+        return ops.mean(luminance * structure, axis=(1, 2, 3))
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"max_value": self.max_value, "name": self.name, "dtype": self.dtype}
+
+
+def _window_means(images: Any) -> Any:
+    """Give the weighted mean of the window around each pixel: one axis, then the other."""
+    for axis in (1, 2):
+        size = min(11, images.shape[axis] - 1 + images.shape[axis] % 2)
+        weights = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * 1.5**2))
+        shape = [size, 1] if axis == 1 else [1, size]
+        kernel = np.reshape(weights / weights.sum(), [*shape, 1, 1]).astype("float32")
+        kernel = np.tile(kernel, (1, 1, images.shape[-1], 1))
+        images = ops.depthwise_conv(images, kernel)
+    return images

@@ -1,0 +1,322 @@
+"""Autoencoders: an encoder down to a code, a decoder back to what it came from."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from zoo import arguments as check
+from zoo.blocks import POOLINGS, conv_block, dense_block, doubled
+from zoo.bottleneck import Bottleneck
+from zoo.layers import TiedDense, TiedModel
+from zoo.registry import register
+
+DENSE: dict[str, dict[str, Any]] = {
+    "dense_autoencoder_tiny": dict(latent_dim=4, hidden_units=(32,)),
+    # The paper's logistic units learn only after its pretraining, layer by layer.
+    "hinton_autoencoder": dict(
+        latent_dim=30, hidden_units=(1000, 500, 250), activation="gelu", data_range="binary"
+    ),
+    "variational_autoencoder": dict(
+        latent_dim=20,
+        hidden_units=(500,),
+        kind="variational",
+        activation="tanh",
+        data_range="binary",
+    ),
+}
+
+CONV: dict[str, dict[str, Any]] = {
+    "conv_autoencoder_tiny": dict(latent_dim=4, filters=(8,), convs_per_block=1),
+    "conv_autoencoder_32": dict(input_shape=(32, 32, 3), latent_dim=128, filters=(32, 64, 128)),
+}
+
+
+@register(
+    task="reconstruction",
+    reference="Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, "
+    "2006; variational_autoencoder: Kingma and Welling, Auto-Encoding Variational Bayes, 2013, "
+    "https://arxiv.org/abs/1312.6114",
+    variants=DENSE,
+)
+def dense_autoencoder(
+    input_shape: Sequence[int] = (28, 28, 1),
+    latent_dim: int = 32,
+    *,
+    hidden_units: Sequence[int] = (256, 128),
+    kind: str = "plain",
+    noise: str = "gaussian",
+    noise_level: float = 0.3,
+    sparsity: str = "l1",
+    penalty_weight: float = 0.1,
+    beta: float = 1.0,
+    tied: bool = False,
+    activation: Any = "relu",
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    skip_connections: bool = False,
+    data_range: str = "unit",
+    output_activation: str | None = None,
+    linear: bool = False,
+    name: str = "dense_autoencoder",
+) -> keras.Model:
+    """Squeeze images or vectors through a narrow code, and rebuild them, by dense layers.
+
+    Fit it with `(x, x)`. What the kinds charge for is added to the loss by layers of the model,
+    over the number of values, as Keras takes the mean of the squared error over them; so
+    `penalty_weight` is in units of one example's summed squared error.
+
+    Args:
+        input_shape: Height, width and channels of images, or `(size,)` of vectors; float32.
+        latent_dim: Number of values in a code.
+        hidden_units: Number of units, one entry a layer between input and code; the decoder has
+            the same layers in reverse. May be empty.
+        kind: "plain"; "denoising" (inputs are damaged in training only); "sparse" (units of the
+            code are charged for being active); "contractive" (codes are charged for moving with
+            the inputs); "variational" (codes are drawn from distributions, which are charged for
+            what they tell; logged as `kl`, in nats); "compression" (codes are rounded to integers,
+            which are charged for their length; logged as `bits`).
+        noise: Of the kind "denoising": "gaussian", "masking" or "salt_and_pepper".
+        noise_level: Standard deviation of the Gaussian noise, or share of replaced values.
+        sparsity: Of the kind "sparse": "l1", the sum of absolute values, or "kl", which wants
+            sigmoid codes to be active a twentieth of the time.
+        penalty_weight: Of the kinds "sparse", "contractive" and "compression": what a unit of
+            their quantity (a bit) costs.
+        beta: Of the kind "variational": what a nat costs. With squared error, `beta` is twice the
+            variance of the pixels' noise; with `data_range="binary"`, 1 is the evidence bound.
+        tied: The decoder's kernels are the encoder's, transposed.
+        activation: Name of a Keras activation, or a callable.
+        batch_norm: Normalize between each hidden linear operation, whose bias then goes, and its
+            activation.
+        dropout: Rate in [0, 1) after each hidden layer.
+        skip_connections: Make the hidden layers residual; nothing bypasses the code.
+        data_range: "unit", values in [0, 1]; "real", any values; "binary", values in [0, 1] that
+            are probabilities of being 1, for which the loss is binary cross-entropy.
+        output_activation: Of the last layer; `None` follows `data_range`: sigmoid, or linear for
+            "real".
+        linear: Leave every activation out: the code then spans what principal components span.
+        name: The model's name.
+
+    Returns:
+        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, or
+        `features`, `(batch, size)`, to `reconstruction` (`probabilities` if binary), of the same
+        shape. Its layers `encoder` (to `latent`, `(batch, latent_dim)`, float32) and `decoder` are
+        models of their own.
+
+    Raises:
+        ValueError: If an argument is illegal.
+
+    Reference:
+        Hinton and Salakhutdinov, 2006; Vincent et al., 2010 (denoising, tied weights); Rifai et
+        al., 2011 (contractive); Kingma and Welling, 2013 (variational); Ballé et al., 2016
+        (compression).
+
+    Example:
+        >>> model = dense_autoencoder((28, 28, 1), 30, hidden_units=(1000, 500, 250))
+        >>> [layer.name for layer in model.layers]
+        ['image', 'encoder', 'decoder', 'reconstruction']
+        >>> model.get_layer("encoder").output_shape, model.count_params()
+        ((None, 30), 2837314)
+    """
+    hidden_units = check.integers("hidden_units", hidden_units, empty=True)
+    tied = check.flag("tied", tied)
+    block: dict[str, Any] = dict(
+        activation=check.activation("activation", activation),
+        batch_norm=check.flag("batch_norm", batch_norm),
+        dropout=check.rate("dropout", dropout),
+        skip_connection=check.flag("skip_connections", skip_connections),
+    )
+    if check.flag("linear", linear):
+        if batch_norm or output_activation not in (None, "linear"):
+            raise ValueError(
+                "`linear` models have no activation and no batch normalization: received "
+                f"batch_norm={batch_norm}, output_activation={output_activation!r}."
+            )
+        block["activation"] = output_activation = "linear"
+    ends = Bottleneck(
+        input_shape=input_shape,
+        latent_dim=latent_dim,
+        kind=kind,
+        noise=noise,
+        noise_level=noise_level,
+        sparsity=sparsity,
+        penalty_weight=penalty_weight,
+        beta=beta,
+        data_range=data_range,
+        output_activation=output_activation,
+    )
+
+    inputs = ends.inputs()
+    x = ends.prepared(inputs)
+    x = layers.Flatten(name="flatten")(x) if len(inputs.shape) > 2 else x
+    forth = _dense_layers(hidden_units, latent_dim, batch_norm, tied)
+    for layer, units in zip(forth, hidden_units, strict=False):
+        x = dense_block(x, units, layer=layer, name=layer.name, **block)
+    encoder = keras.Model(inputs, ends.latent(x, forth[-1]), name="encoder")
+
+    codes = x = ends.codes()
+    back = [functools.partial(layer, transposed=True) for layer in forth] if tied else []
+    for index in range(len(hidden_units), 0, -1):
+        layer = back.pop() if tied else None
+        x = dense_block(x, hidden_units[index - 1], layer=layer, name=f"decode{index}", **block)
+    x = back.pop()(x) if tied else layers.Dense(ends.size, name="output")(x)
+    if len(inputs.shape) > 2:
+        x = layers.Reshape(inputs.shape[1:], name="image_shape")(x)
+    return ends.join(encoder, codes, x, name=name, model=TiedModel if tied else keras.Model)
+
+
+@register(
+    task="reconstruction",
+    reference="Masci et al., Stacked Convolutional Auto-Encoders for Hierarchical Feature "
+    "Extraction, 2011",
+    variants=CONV,
+)
+def conv_autoencoder(
+    input_shape: Sequence[int] = (28, 28, 1),
+    latent_dim: int = 32,
+    *,
+    filters: Sequence[int] = (32, 64),
+    convs_per_block: int | Sequence[int] = 2,
+    kernel_size: int = 3,
+    pooling: str = "max",
+    kind: str = "plain",
+    noise: str = "gaussian",
+    noise_level: float = 0.3,
+    sparsity: str = "l1",
+    penalty_weight: float = 0.1,
+    beta: float = 1.0,
+    activation: Any = "relu",
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+    skip_connections: bool = False,
+    data_range: str = "unit",
+    output_activation: str | None = None,
+    name: str = "conv_autoencoder",
+) -> keras.Model:
+    """Squeeze images through a narrow code, and rebuild them, by a cascade down and one up.
+
+    Each block of the encoder halves the image (rounded up); the decoder doubles it and cuts off
+    what is too much, so that what comes out is of the size that went in, whatever that is. Kinds
+    and their penalties are those of `dense_autoencoder`.
+
+    Args:
+        input_shape: Height, width and channels of the images; float32.
+        latent_dim: Number of values in a code.
+        filters: Number of filters, one entry a block; the decoder has the same blocks in reverse.
+        convs_per_block: Number of convolutions, for all blocks or one entry a block.
+        kernel_size: Side of the kernels, in pixels.
+        pooling: What halves the images: "max" or "average" over 2x2 pixels, or "stride", a
+            convolution of stride 2.
+        kind: See `dense_autoencoder`.
+        noise: See `dense_autoencoder`.
+        noise_level: See `dense_autoencoder`.
+        sparsity: See `dense_autoencoder`.
+        penalty_weight: See `dense_autoencoder`.
+        beta: See `dense_autoencoder`.
+        activation: Name of a Keras activation, or a callable.
+        batch_norm: Normalize between each convolution, whose bias then goes, and its activation.
+        dropout: Rate in [0, 1), below the code.
+        skip_connections: Make the blocks residual; nothing bypasses the code.
+        data_range: See `dense_autoencoder`.
+        output_activation: See `dense_autoencoder`.
+        name: The model's name.
+
+    Returns:
+        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, to
+        `reconstruction` (`probabilities` if binary), of the same shape. Its layers `encoder` (to
+        `latent`, `(batch, latent_dim)`, float32) and `decoder` are models of their own.
+
+    Raises:
+        ValueError: If an argument is illegal.
+
+    Reference:
+        Masci et al., 2011; for the kinds see `dense_autoencoder`.
+
+    Example:
+        >>> model = conv_autoencoder((29, 31, 3), 16, filters=(8, 16, 32))
+        >>> model.output_shape, model.get_layer("encoder").output_shape
+        ((None, 29, 31, 3), (None, 16))
+    """
+    filters = check.integers("filters", filters)
+    convs = check.integers("convs_per_block", convs_per_block, length=len(filters))
+    dropout = check.rate("dropout", dropout)
+    block: dict[str, Any] = dict(
+        kernel_size=check.integer("kernel_size", kernel_size),
+        activation=check.activation("activation", activation),
+        batch_norm=check.flag("batch_norm", batch_norm),
+        skip_connection=check.flag("skip_connections", skip_connections),
+    )
+    check.one_of("pooling", pooling, POOLINGS)
+    check.image_shape("input_shape", input_shape)
+    ends = Bottleneck(
+        input_shape=input_shape,
+        latent_dim=latent_dim,
+        kind=kind,
+        noise=noise,
+        noise_level=noise_level,
+        sparsity=sparsity,
+        penalty_weight=penalty_weight,
+        beta=beta,
+        data_range=data_range,
+        output_activation=output_activation,
+    )
+
+    image = ends.inputs()
+    x = ends.prepared(image)
+    sizes = []
+    for index, (width, count) in enumerate(zip(filters, convs, strict=True), start=1):
+        sizes.append(x.shape[1:3])
+        x = conv_block(
+            x,
+            width,
+            convs=count,
+            pooling=pooling,
+            pool_padding="same",
+            name=f"block{index}",
+            **block,
+        )
+    smallest = x.shape[1:]
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dropout(dropout, name="dropout")(x) if dropout else x
+    latent = ends.latent(x, layers.Dense(latent_dim, name="code"))
+    encoder = keras.Model(image, latent, name="encoder")
+
+    codes = ends.codes()
+    x = dense_block(
+        codes,
+        math.prod(smallest),
+        activation=block["activation"],
+        batch_norm=batch_norm,
+        name="decode_dense",
+    )
+    x = layers.Reshape(smallest, name="decode_shape")(x)
+    for index in range(len(filters), 0, -1):
+        x = doubled(x, sizes[index - 1], name=f"decode{index}")
+        # The last convolution of the last block is the output's.
+        width, count = filters[max(index - 2, 0)], convs[index - 1] - (index == 1)
+        if count:
+            x = conv_block(x, width, convs=count, pooling=None, name=f"decode{index}", **block)
+    x = layers.Conv2D(image.shape[-1], kernel_size, padding="same", name="output")(x)
+    return ends.join(encoder, codes, x, name=name)
+
+
+def _dense_layers(
+    hidden_units: Sequence[int], latent_dim: int, batch_norm: bool, tied: bool
+) -> list[keras.Layer]:
+    """Make the encoder's dense layers, the code's last; batch normalization replaces biases."""
+    made = []
+    for index, units in enumerate((*hidden_units, latent_dim), start=1):
+        is_code = index > len(hidden_units)
+        name = "code" if is_code else f"dense{index}"
+        bias = is_code or not batch_norm
+        if tied:
+            back = index == 1 or not batch_norm  # the first one's way back makes the output
+            made.append(TiedDense(units, use_bias=bias, use_transposed_bias=back, name=name))
+        else:
+            made.append(layers.Dense(units, use_bias=bias, name=name))
+    return made
