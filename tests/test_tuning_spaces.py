@@ -8,6 +8,7 @@ import pytest
 
 import tuning
 import zoo
+from tuning.autoencoders import conv_autoencoder_arguments, dense_autoencoder_arguments
 from tuning.families import (
     FAMILIES,
     MAX_PARAMETERS,
@@ -82,6 +83,46 @@ def test_the_largest_face_models_are_below_the_parameter_cap(depth, blocks, shar
 def test_the_ranks_row_applies_only_where_the_sharing_is_low_rank():
     for values in draws(space("face_cnn", (28, 28, 1)), 50):
         assert ("rank" in values) == (values["sharing"] == "low_rank")
+
+
+@pytest.mark.parametrize("name", ["conv_autoencoder", "dense_autoencoder"])
+@pytest.mark.parametrize("input_shape", SHAPES, ids=str)
+def test_every_draw_of_an_autoencoder_builds_below_the_parameter_cap(name, input_shape):
+    family = family_of(name)
+    for values in draws(space(name, input_shape), 100)[::8]:
+        arguments = family.arguments({key: values[key] for key in family.rows if key in values})
+        model = zoo.create(name, input_shape=input_shape, **arguments)
+        assert model.count_params() <= MAX_PARAMETERS
+        assert model.output_shape == (None, *input_shape)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_the_largest_autoencoders_are_below_the_parameter_cap(depth):
+    common = dict(input_shape=(32, 32, 3), latent_dim=128, kind="variational")
+    assert depth in space("conv_autoencoder", (32, 32, 3))["depth"].options
+    values = dict(depth=depth, first_filters=32, convs_per_block=2, kernel_size=5)
+    values |= dict(skip_connections=True, pooling="stride")
+    cnn = zoo.conv_autoencoder(**conv_autoencoder_arguments(values), **common)
+    values = dict(depth=min(depth, 3), first_units=256, skip_connections=True)
+    dense = zoo.dense_autoencoder(**dense_autoencoder_arguments(values), **common)
+    assert max(cnn.count_params(), dense.count_params()) <= MAX_PARAMETERS
+
+
+def test_rows_of_a_kind_apply_only_where_it_is_drawn_or_decided():
+    rows_of = {
+        "denoising": {"noise", "noise_level"},
+        "sparse": {"sparsity", "penalty_weight"},
+        "contractive": {"penalty_weight"},
+        "variational": {"beta"},
+        "plain": set(),
+    }
+    every = set().union(*rows_of.values())
+    for values in draws(space("dense_autoencoder", (8, 8, 1)), 50):
+        assert every & set(values) == rows_of[values["kind"]]
+    for kind, rows in rows_of.items():
+        decided = space("dense_autoencoder", (8, 8, 1), arguments={"kind": kind})
+        assert every & set(decided) == rows
+    assert every & set(space("variational_autoencoder", (8, 8, 1))) == {"beta"}
 
 
 def test_draws_reach_every_choice_and_both_ends_of_every_range():

@@ -15,6 +15,8 @@ SPARSITIES = ("l1", "kl")
 class Penalty(keras.layers.Layer):
     """A layer that adds `weight` times a quantity to the loss, and logs the quantity.
 
+    On JAX the quantity is in the loss alone: there Keras keeps no count for a layer that trains.
+
     Args:
         weight: Factor of the quantity in the loss, at least 0.
         quantity: Name of the metric that shows the quantity.
@@ -27,13 +29,14 @@ class Penalty(keras.layers.Layer):
     def __init__(self, weight: float, quantity: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.weight = check.number("weight", weight, or_zero=True)
-        self.meter = keras.metrics.Mean(name=quantity)
+        on_jax = keras.backend.backend() == "jax"
+        self.meter = None if on_jax else keras.metrics.Mean(name=quantity)
 
     def charge(self, values: Any) -> None:
-        """Add the mean of one value an example to the loss and to the log."""
-        mean = ops.mean(values)
-        self.add_loss(self.weight * mean)
-        self.meter.update_state(mean)
+        """Add the mean of values, one for each example, to the loss and to the log."""
+        self.add_loss(self.weight * ops.mean(values))
+        if self.meter is not None:
+            self.meter.update_state(values)
 
     def compute_output_shape(self, input_shape: Any, *_: Any) -> Any:
         """Give the shape of the (first) input."""
@@ -85,7 +88,7 @@ class Sparsity(Penalty):
         found = ops.clip(ops.mean(inputs, axis=0), 1e-6, 1 - 1e-6)
         divergence = wanted * ops.log(wanted / found)
         divergence += (1 - wanted) * ops.log((1 - wanted) / (1 - found))
-        self.charge(ops.sum(divergence))
+        self.charge(ops.broadcast_to(ops.sum(divergence), ops.shape(inputs)[:1]))
         return inputs
 
     def get_config(self) -> dict[str, Any]:
