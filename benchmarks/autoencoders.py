@@ -5,7 +5,6 @@
     python benchmarks/autoencoders.py linear      # against principal components, and their density
     python benchmarks/autoencoders.py digits      # against principal components, 2, 4 and 8 values
     python benchmarks/autoencoders.py detection   # one digit against the others
-    python benchmarks/autoencoders.py speed       # a training step against the same net by hand
 
 MNIST is read by name: see `zoo.load_data`. Each part has three seeds; results go to
 results/autoencoders_PART.json.
@@ -22,8 +21,13 @@ import click
 import keras
 import numpy as np
 from measure import report
+from rich.progress import track
+from scipy.linalg import subspace_angles
 from scipy.ndimage import median_filter
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
 
 import zoo
 
@@ -47,6 +51,9 @@ NET: dict[str, Any] = dict(
     activation="gelu",
     data_range="binary",
 )
+
+DIGITS: dict[str, Any] = {}
+DETECTION: dict[str, Any] = dict(latent_dim=16)
 
 
 def fit(name: str, data: Any, seed: int, arguments: dict[str, Any], recipe: dict[str, Any]) -> Any:
@@ -77,11 +84,6 @@ def of_pca(train: np.ndarray, test: np.ndarray, components: int) -> np.ndarray:
     pca = PCA(components, random_state=0).fit(train.reshape(len(train), -1))
     codes = pca.transform(test.reshape(len(test), -1))
     return pca.inverse_transform(codes).reshape(test.shape)
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Mean and standard deviation over the seeds."""
-    return {"mean": statistics.mean(values), "sd": statistics.stdev(values)}
 
 
 @click.group()
@@ -149,6 +151,128 @@ def denoising(validate: bool) -> None:
         recipe=DENOISING,
         parameters=run.model.count_params(),
     )
+
+
+@main.command()
+def linear() -> None:
+    """Linear autoencoders on data with a clear spectrum: PCA's subspace, and PCA's density."""
+    rows = []
+    for seed in SEEDS:
+        x, fresh = spectrum(seed, 2000), spectrum(seed, 4000)[2000:]
+        pca = PCA(4).fit(x)
+        ours = zoo.AutoencoderTransformer(4, hidden_units=(), linear=True, random_state=seed).fit(x)
+        of_pca = np.square(x - pca.inverse_transform(pca.transform(x))).mean()
+        steps = ours.inverse_transform(np.eye(4)) - ours.inverse_transform(np.zeros((1, 4)))
+        angles = subspace_angles(steps.T, pca.components_.T)
+        bound = evidence_bound(x, fresh, pca.noise_variance_, seed)
+        rows.append(
+            {
+                "seed": seed,
+                "MSE over PCA's": round(-ours.score(x) / of_pca, 5),
+                "largest angle, degrees": round(float(np.degrees(angles.max())), 3),
+                "bound less PCA.score, nats": round(bound[0] - pca.score(x), 4),
+                "on fresh rows": round(bound[1] - pca.score(fresh), 4),
+            }
+        )
+    report("autoencoders_linear", rows)
+
+
+def spectrum(seed: int, count: int) -> np.ndarray:
+    """Rows of 32 values: standard deviations of 4 to 2.5 along four directions, else 0.5."""
+    generator = np.random.default_rng(seed)
+    directions = np.linalg.qr(generator.normal(size=(32, 32)))[0]
+    deviations = np.array([4, 3.5, 3, 2.5] + [0.5] * 28)
+    return ((generator.normal(size=(count, 32)) * deviations) @ directions).astype("float32")
+
+
+def evidence_bound(x: np.ndarray, fresh: np.ndarray, variance: float, seed: int) -> list[float]:
+    """Fit a linear variational autoencoder; returns its bound on each row's log-likelihood."""
+    keras.utils.set_random_seed(seed)
+    model = zoo.dense_autoencoder(
+        (32,),
+        4,
+        hidden_units=(),
+        linear=True,
+        kind="variational",
+        beta=2 * variance,
+        data_range="real",
+    )
+    rate = keras.optimizers.schedules.CosineDecay(1e-2, 200 * 32)
+    model.compile(keras.optimizers.Adam(rate), "mse")
+    model.fit(x, x, batch_size=64, epochs=200, verbose=0)
+    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
+    moments = keras.Model(
+        encoder.input, [encoder.get_layer(name).output for name in ("code", "log_variance")]
+    )
+    kernel = decoder.get_layer("output").kernel.numpy()  # (codes, values)
+    bounds = []
+    for rows in (x, fresh):
+        mean, log_variance = moments.predict(rows, verbose=0)
+        rebuilt = decoder.predict(mean, verbose=0)
+        # The expected error of a drawn code: that of the mean, and the draw's own.
+        error = np.square(rows - rebuilt).sum(axis=1)
+        error += np.exp(log_variance) @ np.square(kernel).sum(axis=1)
+        kl = (np.square(mean) + np.exp(log_variance) - 1 - log_variance).sum(axis=1) / 2
+        density = -16 * np.log(2 * np.pi * variance) - error / (2 * variance)
+        bounds.append(float((density - kl).mean()))
+    return bounds
+
+
+@main.command()
+def digits() -> None:
+    """Test error of scikit-learn's digits from 2, 4 and 8 values, over that of PCA."""
+    x = load_digits().data / 16
+    rows = []
+    for latent_dim in (2, 4, 8):
+        ratios = []
+        for seed in SEEDS:
+            train, test = train_test_split(x, test_size=0.2, random_state=seed)
+            pca = PCA(latent_dim).fit(train)
+            of_pca = np.square(test - pca.inverse_transform(pca.transform(test))).mean()
+            ours = zoo.AutoencoderTransformer(latent_dim, random_state=seed, **DIGITS).fit(train)
+            ratios.append(round(-ours.score(test) / of_pca, 3))
+        rows.append(
+            {"latent_dim": latent_dim, "mean": round(statistics.mean(ratios), 3), "each": ratios}
+        )
+    report("autoencoders_digits", rows, recipe=DIGITS)
+
+
+@main.command()
+def detection() -> None:
+    """One digit against the others: area under the curve, and the threshold's false alarms."""
+    x, y = load_digits(return_X_y=True)
+    x = x / 16
+    rows = []
+    for digit in track(range(10), "digits"):
+        found: dict[str, list[float]] = {name: [] for name in ("ours", "PCA", "norm", "alarms")}
+        for seed in SEEDS:
+            train, test, labels, truth = train_test_split(
+                x, y, test_size=0.3, random_state=seed, stratify=y
+            )
+            normal = train[labels == digit]
+            detector = zoo.AutoencoderDetector(
+                contamination=0.1, random_state=seed, **DETECTION
+            ).fit(normal)
+            pca = PCA(16).fit(normal)
+            scores = {
+                "ours": detector.score_samples(test),
+                "PCA": -np.square(test - pca.inverse_transform(pca.transform(test))).mean(axis=1),
+                "norm": -np.square(test - normal.mean(axis=0)).mean(axis=1),
+            }
+            for name, values in scores.items():
+                found[name].append(roc_auc_score(truth == digit, values))
+            found["alarms"].append(float(np.mean(detector.predict(test[truth == digit]) == -1)))
+        rows.append(
+            {"digit": digit, **{key: round(statistics.mean(v), 4) for key, v in found.items()}}
+        )
+    summary_ = {
+        name: {
+            "mean": round(statistics.mean(row[name] for row in rows), 4),
+            "least": min(row[name] for row in rows),
+        }
+        for name in ("ours", "PCA", "norm", "alarms")
+    }
+    report("autoencoders_detection", rows, over_digits=summary_, recipe=DETECTION)
 
 
 if __name__ == "__main__":

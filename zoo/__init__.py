@@ -9,7 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo.codec import ImageCodec
     from zoo.data import Dataset, load_data
+    from zoo.estimators import AutoencoderDetector, AutoencoderTransformer
     from zoo.export import ExportResult, export_saved_model
     from zoo.models.autoencoder import conv_autoencoder, dense_autoencoder
     from zoo.models.cascade import cascade_cnn, mlp
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 
 # Where each public name is defined.
 _homes = {
+    "AutoencoderDetector": "zoo.estimators",
+    "AutoencoderTransformer": "zoo.estimators",
     "Dataset": "zoo.data",
     "ExportResult": "zoo.export",
+    "ImageCodec": "zoo.codec",
     "Run": "zoo.runs",
     "cascade_cnn": "zoo.models.cascade",
     "conv_autoencoder": "zoo.models.autoencoder",
@@ -43,8 +48,11 @@ _homes = {
 }
 
 __all__ = [
+    "AutoencoderDetector",
+    "AutoencoderTransformer",
     "Dataset",
     "ExportResult",
+    "ImageCodec",
     "Run",
     "cascade_cnn",
     "conv_autoencoder",

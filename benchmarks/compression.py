@@ -1,0 +1,134 @@
+"""Rate and distortion of `zoo.ImageCodec`, with JPEG and WebP beside it.
+
+    python benchmarks/compression.py mnist     # dense codecs, three seeds of the middle one
+    python benchmarks/compression.py faces     # convolutional codecs; needs orl_faces.npz
+
+MNIST is read by name: see `zoo.load_data`; the faces from the folder that ZOO_DATA_DIR names. The
+curves are drawn to results/compression_PART.png.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from measure import RESULTS, report
+
+import zoo
+from zoo import plots
+from zoo.codec import Point, rate_distortion
+from zoo.codec.curve import mean_psnr
+from zoo.codec.stream import Stream
+
+SEEDS = (0, 1, 2)
+SHOWN = 1000  # images of the curves
+
+# Chosen on 5,000 images of the training part.
+MNIST: dict[str, Any] = dict(hidden_units=(1000, 500), latent_dim=24, activation="gelu")
+MNIST_RECIPE: dict[str, Any] = dict(
+    epochs=10, batch_size=128, optimizer="adam", learning_rate_schedule="cosine"
+)
+# The first one that was tried.
+FACES: dict[str, Any] = dict(filters=(16, 32, 64), convs_per_block=1, latent_dim=64)
+FACES_RECIPE: dict[str, Any] = dict(
+    epochs=150, batch_size=16, optimizer="adam", learning_rate_schedule="cosine"
+)
+
+
+def train(name: str, data: Any, weight: float, seed: int, net: Any, recipe: Any) -> zoo.ImageCodec:
+    """Train a codec, and take it as another process would: from its file."""
+    with tempfile.TemporaryDirectory() as directory:
+        run = zoo.train(
+            name,
+            data,
+            arguments={"kind": "compression", "penalty_weight": weight, **net},
+            seed=seed,
+            directory=Path(directory) / "run",
+            verbose=0,
+            **recipe,
+        )
+        path = Path(directory) / "codec.keras"
+        zoo.ImageCodec(run.model).save(path)
+        return zoo.ImageCodec.load(path)
+
+
+def judge(codec: zoo.ImageCodec, images: np.ndarray) -> dict[str, Any]:
+    """Compress all images together, and some alone."""
+    data = codec.compress(images)
+    symbols, pixels = codec.encode(images), images[..., 0].size
+    payload = Stream.from_bytes(data).payload
+    own = codec.bits(images)
+    extra = [
+        len(Stream.from_bytes(codec.compress(images[i : i + 1])).payload) - own[i] / 8
+        for i in range(min(200, len(images)))
+    ]
+    rebuilt = codec.decompress(data)
+    return {
+        "bits a pixel": round(8 * len(data) / pixels, 4),
+        "PSNR": round(mean_psnr(images, rebuilt), 2),
+        "over the model's rate": round(8 * len(payload) / own.sum(), 5),
+        "alone, extra bytes, mean": round(statistics.mean(extra), 2),
+        "alone, extra bytes, most": round(max(extra), 2),
+        "header and checksum, bytes": len(data) - len(payload),
+        "same symbols": bool((codec._read(data) == symbols).all()),
+        "decoder's weights, bytes": 4 * codec.model.get_layer("decoder").count_params(),
+    }
+
+
+def publish(name: str, rows: list[dict[str, Any]], curves: dict[str, list[Point]], **more: Any):
+    picture = plots.rate_distortion(curves, RESULTS / f"{name}.png")
+    points = {
+        key: [[round(point.bits_per_pixel, 4), round(point.psnr, 2)] for point in values]
+        for key, values in curves.items()
+    }
+    report(name, rows, curves=points, picture=picture.name, **more)
+
+
+@click.group()
+def main() -> None:
+    """Measure codecs."""
+
+
+@main.command()
+def mnist() -> None:
+    """Dense codecs of MNIST, judged by its 10,000 test images."""
+    data = zoo.load_data("mnist", validation_fraction=0)
+    images = data.test.images(np.arange(len(data.test)))
+    rows, codecs = [], []
+    for weight, seeds in ((0.03, (0,)), (0.12, SEEDS), (0.5, (0,))):
+        for seed in seeds:
+            codec = train("dense_autoencoder", data, weight, seed, MNIST, MNIST_RECIPE)
+            rows.append({"penalty_weight": weight, "seed": seed, **judge(codec, images)})
+            print(rows[-1])
+            if seed == 0:
+                codecs.append(codec)
+    curves = rate_distortion(images[:SHOWN], codecs)
+    publish("compression_mnist", rows, curves, net=MNIST, recipe=MNIST_RECIPE)
+
+
+@main.command()
+def faces() -> None:
+    """Convolutional codecs of the ORL faces, 112x92: 30 people to train with, 10 to judge by."""
+    archive = np.load(Path(os.environ["ZOO_DATA_DIR"]) / "orl_faces.npz")
+    images, people = archive["images"], archive["subject"]
+    people = np.unique(people, return_inverse=True)[1]
+    seen = people < 30
+    pairs = ((images[seen], people[seen]), (images[~seen], people[~seen]))
+    data = zoo.load_data(pairs, validation_fraction=0)
+    test = data.test.images(np.arange(len(data.test)))
+    rows, codecs = [], []
+    for weight in (2.0, 10.0, 50.0):
+        codecs.append(train("conv_autoencoder", data, weight, 0, FACES, FACES_RECIPE))
+        rows.append({"penalty_weight": weight, **judge(codecs[-1], test)})
+        print(rows[-1])
+    curves = rate_distortion(test, codecs)
+    publish("compression_faces", rows, curves, net=FACES, recipe=FACES_RECIPE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Frequency tables: densities frozen into integers, which are the same on every machine."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+TOTAL_BITS = 24
+"""Each table's frequencies sum to `2**TOTAL_BITS`, the precision of the range coder."""
+
+TOTAL = 2**TOTAL_BITS
+
+ESCAPE_BITS = 32
+"""What an integer outside the table takes beside the escape symbol."""
+
+
+def frequencies(probabilities: np.ndarray) -> np.ndarray:
+    """Turn probabilities into frequencies that are at least 1 and sum to `TOTAL`.
+
+    Args:
+        probabilities: Floats (channels, symbols) of at least 0; they need not sum to 1.
+
+    Returns:
+        int32 (channels, symbols).
+
+    Raises:
+        ValueError: If a channel's probabilities are not finite, negative, or all 0.
+
+    Example:
+        >>> frequencies(np.array([[0.75, 0.25, 0.0]])).tolist()
+        [[12582911, 4194304, 1]]
+    """
+    shares = np.asarray(probabilities, "float64")
+    sums = shares.sum(axis=1, keepdims=True)
+    if not (np.isfinite(sums).all() and (shares >= 0).all() and (sums > 0).all()):
+        raise ValueError(
+            "The model's densities are not finite, so that it cannot be a codec: received "
+            f"channels whose probabilities sum to {sums.ravel()}. Train it with a lower rate."
+        )
+    size = shares.shape[1]
+    counts = 1 + np.floor(shares / sums * (TOTAL - size)).astype(np.int64)
+    rows = np.arange(len(counts))
+    counts[rows, counts.argmax(axis=1)] += TOTAL - counts.sum(axis=1)  # what the floor left over
+    return counts.astype(np.int32)
+
+
+def check_tables(tables: np.ndarray) -> None:
+    """Refuse what `frequencies` cannot have made.
+
+    Args:
+        tables: Integers (channels, symbols).
+
+    Raises:
+        ValueError: If a frequency is below 1, or a table's sum is not `TOTAL`.
+
+    Example:
+        >>> check_tables(np.zeros((2, 256), "int32"))
+        Traceback (most recent call last):
+        ValueError: The model's frequency tables are damaged: ...
+    """
+    if (tables < 1).any() or (tables.sum(axis=1, dtype=np.int64) != TOTAL).any():
+        raise ValueError(
+            "The model's frequency tables are damaged: each must hold integers of at least 1 that "
+            f"sum to {TOTAL}. Load the codec from another copy, or set all of them to 0 to have "
+            "them frozen anew."
+        )
+
+
+def to_indices(symbols: np.ndarray, tables: np.ndarray) -> np.ndarray:
+    """Give each symbol's place in its table: the last one where the table does not hold it.
+
+    Args:
+        symbols: int32 (images, channels).
+        tables: int32 (channels, 2 * max_symbol + 2).
+
+    Returns:
+        int32 (images, channels), in [0, 2 * max_symbol + 1].
+
+    Example:
+        >>> to_indices(np.array([[-1, 0, 1, 2]], "int32"), np.ones((4, 4), "int32")).tolist()
+        [[0, 1, 2, 3]]
+    """
+    escape = tables.shape[1] - 1
+    indices = symbols.astype(np.int64) + escape // 2
+    return np.where((indices < 0) | (indices >= escape), escape, indices).astype(np.int32)
+
+
+def bits(symbols: np.ndarray, tables: np.ndarray) -> np.ndarray:
+    """Give the information in symbols under tables, that of escaped integers included.
+
+    Args:
+        symbols: int32 (images, channels).
+        tables: int32 (channels, 2 * max_symbol + 2).
+
+    Returns:
+        float64 (images,).
+
+    Example:
+        >>> bits(np.array([[0, 1], [0, 9]]), np.full((2, 4), 2**22)).tolist()
+        [4.0, 36.0]
+    """
+    indices = to_indices(symbols, tables)
+    costs = TOTAL_BITS - np.log2(tables)  # (channels, symbols)
+    costs[:, -1] += ESCAPE_BITS
+    return np.take_along_axis(costs, indices.T, axis=1).sum(axis=0)
+
+
+def least_bits(tables: np.ndarray) -> int:
+    """Give the bits that the cheapest image takes, rounded down, but at least 1.
+
+    Args:
+        tables: int32 (channels, symbols).
+
+    Returns:
+        Bits an image.
+
+    Example:
+        >>> least_bits(np.full((2, 4), 2**22)), least_bits(np.array([[2**24 - 3, 1, 1, 1]]))
+        (4, 1)
+    """
+    # In integers, for writer and reader must agree.
+    largest = math.prod(map(int, tables.max(axis=1)))
+    return max(1, (TOTAL ** len(tables) // largest).bit_length() - 1)
