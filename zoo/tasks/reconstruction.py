@@ -114,7 +114,8 @@ class ReconstructionTask(Task):
         if any(layer.name == "noise" for layer in encoder.layers):
             noise = encoder.get_layer("noise")
             rows["damaged"] = keras.ops.convert_to_numpy(noise(images, training=True))
-        rows["rebuilt"] = model.predict(list(rows.values())[-1], verbose=0)
+        rebuilt = model(list(rows.values())[-1], training=False)
+        rows["rebuilt"] = keras.ops.convert_to_numpy(rebuilt)
         labels = data.test.labels
         codes = encoder.predict(self.batches(data.test, 256), verbose=0)
         ends = [int(np.argmax(labels == label)) for label in np.unique(labels)]
@@ -155,4 +156,5 @@ def interpolate(
         (10, 8, 8, 1)
     """
     parts = np.linspace(0, 1, steps, dtype="float32")[:, None]
-    return decoder.predict((1 - parts) * start + parts * end, verbose=0)
+    images = decoder((1 - parts) * start + parts * end, training=False)
+    return keras.ops.convert_to_numpy(images)
