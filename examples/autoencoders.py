@@ -53,7 +53,7 @@ def reduce(source: str) -> None:
     data = zoo.load_data(source)
     train, test = rows_of(data.train), rows_of(data.test)
     pca = PCA(2).fit(train)
-    ours = zoo.AutoencoderTransformer(2, random_state=0).fit(train)
+    ours = zoo.AutoencoderTransformer(2, kind="denoising", random_state=0).fit(train)
     of_pca = np.square(test - pca.inverse_transform(pca.transform(test))).mean()
     console.print(f"test MSE: autoencoder {-ours.score(test):.4f}, PCA {of_pca:.4f}")
     for name, codes in (("autoencoder", ours.transform(test)), ("pca", pca.transform(test))):
@@ -68,7 +68,7 @@ def detect(source: str, normal: int) -> None:
     """Find the images that are not of one class, having seen that class alone."""
     data = zoo.load_data(source)
     shape = data.input_shape
-    detector = zoo.AutoencoderDetector(16, contamination=0.05, random_state=0)
+    detector = zoo.AutoencoderDetector(16, kind="denoising", contamination=0.05, random_state=0)
     detector.fit(rows_of(data.train)[data.train.labels == normal])
     test = rows_of(data.test)
     scores, truth = detector.score_samples(test), data.test.labels == normal

@@ -8,9 +8,11 @@ from zoo.layers.legacy_files import load_legacy_model, load_legacy_weights
 from zoo.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from zoo.layers.low_rank import LowRankLocallyConnected2D
 from zoo.layers.penalties import Contraction, GaussianSampling, Penalty, Perturbation, Sparsity
+from zoo.layers.threshold import AnomalyThreshold
 from zoo.layers.tied import TiedDense, TiedModel
 
 __all__ = [
+    "AnomalyThreshold",
     "BatchNormalization",
     "Contraction",
     "Corruption",

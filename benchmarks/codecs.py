@@ -1,10 +1,10 @@
 """Rate and distortion of `zoo.ImageCodec`, with JPEG and WebP beside it.
 
-    python benchmarks/compression.py mnist     # dense codecs, three seeds of the middle one
-    python benchmarks/compression.py faces     # convolutional codecs; needs orl_faces.npz
+    python benchmarks/codecs.py mnist     # dense codecs, three seeds of the middle one
+    python benchmarks/codecs.py faces     # convolutional codecs; needs orl_faces.npz
 
 MNIST is read by name: see `zoo.load_data`; the faces from the folder that ZOO_DATA_DIR names. The
-curves are drawn to results/compression_PART.png.
+curves are drawn to results/codecs_PART.png.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def mnist() -> None:
             if seed == 0:
                 codecs.append(codec)
     curves = rate_distortion(images[:SHOWN], codecs)
-    publish("compression_mnist", rows, curves, net=MNIST, recipe=MNIST_RECIPE)
+    publish("codecs_mnist", rows, curves, net=MNIST, recipe=MNIST_RECIPE)
 
 
 @main.command()
@@ -127,7 +127,7 @@ def faces() -> None:
         rows.append({"penalty_weight": weight, **judge(codecs[-1], test)})
         print(rows[-1])
     curves = rate_distortion(test, codecs)
-    publish("compression_faces", rows, curves, net=FACES, recipe=FACES_RECIPE)
+    publish("codecs_faces", rows, curves, net=FACES, recipe=FACES_RECIPE)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,279 @@
+"""What the estimators share: a net fitted to rows of numbers, and what it makes of other rows."""
+
+# ruff: noqa: N803  (scikit-learn calls rows `X`)
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from zoo import arguments as check
+from zoo.data import feed, mapped
+from zoo.data.arrays import ArrayPart
+from zoo.models.autoencoder import dense_autoencoder
+from zoo.optimizers import learning_rate_callback, make_optimizer
+from zoo.registry import suggestion
+
+# Rows go through a model so many at a time, the last ones filled up with zeros: how a product
+# rounds depends on the number of rows, and no row's result is to depend on those beside it.
+BLOCK = 256
+
+# Of the data's standard deviation, so that float32 holds its square.
+SMALLEST_SCALE, LARGEST_SCALE = 1e-18, 1e18
+
+# Arguments of `dense_autoencoder` that the data decide, or that the estimators have themselves.
+OWN = (
+    "input_shape",
+    "latent_dim",
+    "hidden_units",
+    "kind",
+    "activation",
+    "linear",
+    "data_range",
+    "name",
+)
+
+
+class AutoencoderEstimator(BaseEstimator):
+    """An estimator whose fitted models take and give rows in the units of the data."""
+
+    model_: keras.Model
+    encoder_: keras.Model
+    decoder_: keras.Model
+
+    def __init__(
+        self,
+        latent_dim: int = 2,
+        *,
+        hidden_units: Sequence[int] = (256, 128),
+        kind: str = "plain",
+        activation: Any = "silu",
+        linear: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        epochs: int = 100,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        learning_rate_schedule: str = "cosine",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.hidden_units = hidden_units
+        self.kind = kind
+        self.activation = activation
+        self.linear = linear
+        self.arguments = arguments
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
+        """Measure how far rows are from what the autoencoder makes of them.
+
+        Args:
+            X: Rows, (n, n_features_in_).
+            per_feature: Whether to give each feature's error, which tells where a row is odd.
+
+        Returns:
+            Squared errors, in the square of `X`'s unit, float64: (n, n_features_in_), or their
+            means over the features, (n,).
+
+        Raises:
+            ValueError: If `X` is malformed.
+            NotFittedError: If `fit` was not called.
+        """
+        x = self._rows(X)
+        rebuilt = apply(self.decoder_, apply(self.encoder_, x))
+        errors = np.square(x.astype(np.float64) - rebuilt)
+        return errors if per_feature else errors.mean(axis=1)
+
+    def _rows(self, X: Any) -> np.ndarray:
+        """Check rows to apply the fitted models to."""
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=np.float32, reset=False)
+
+    def _fit_net(self, x: np.ndarray, seed: int) -> keras.Model:
+        """Fit a net.
+
+        Args:
+            x: Rows, float32 (n, features).
+            seed: Decides initial weights, the order of the rows, and what a kind draws.
+
+        Returns:
+            From `features` to `reconstruction`, both in `x`'s units.
+        """
+        epochs = check.integer("epochs", self.epochs)
+        optimizer = make_optimizer("adam", self.learning_rate)
+        schedule = learning_rate_callback(self.learning_rate_schedule, self.learning_rate, epochs)
+        mean, scale = center_and_scale(x)
+        with _seeded(seed):
+            net = dense_autoencoder(
+                (x.shape[1],),
+                self.latent_dim,
+                hidden_units=self.hidden_units,
+                kind=self.kind,
+                activation=self.activation,
+                linear=self.linear,
+                data_range="real",
+                name="net",
+                **self._more_arguments(),
+            )
+        scaled = ((x - mean) / scale).astype(np.float32)
+        part = ArrayPart(scaled, np.zeros(len(scaled), np.int64))
+        batches = mapped(part.batches(self.batch_size, seed=seed), lambda rows, _: (rows, rows))
+        # Compiled apart from the net, which is then saved without an optimizer.
+        trainer = keras.Model(net.input, net.output)
+        trainer.compile(optimizer, "mse")
+        history = trainer.fit(
+            feed(batches),
+            epochs=epochs,
+            shuffle=False,  # the batches come in an order of their own
+            callbacks=[schedule, keras.callbacks.TerminateOnNaN()],
+            verbose=self.verbose,
+        )
+        if not math.isfinite(history.history["loss"][-1]):
+            raise FloatingPointError(
+                f"The loss is no longer finite with learning_rate={self.learning_rate!r}: lower it."
+            )
+        return _in_units(net, mean, scale)
+
+    def _more_arguments(self) -> dict[str, Any]:
+        known = inspect.signature(dense_autoencoder).parameters
+        free = {name: known[name] for name in known if name not in OWN}
+        more = dict(self.arguments or {})
+        for name in more:
+            if name in OWN:
+                raise ValueError(
+                    f"`arguments` holds {name!r}, which is a parameter of the estimator itself, or "
+                    "follows from the data: take it out of `arguments`."
+                )
+            if name not in free:
+                raise ValueError(
+                    f"`arguments` holds {name!r}, which zoo.dense_autoencoder does not have. "
+                    f"{suggestion(name, free)}"
+                )
+        return more
+
+    def _seed(self) -> int:
+        """Draw a seed by `random_state`; `None` leaves NumPy's global state alone."""
+        if self.random_state is None:
+            return int(np.random.default_rng().integers(2**31))
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _set_models(self, model: keras.Model) -> None:
+        """Keep what was fitted, and its halves, which have its very layers.
+
+        Args:
+            model: What `_fit_net` gives, or a model with the same layers and more.
+        """
+        self.model_ = model
+        net = model.get_layer("net")
+        encoder, decoder = net.get_layer("encoder"), net.get_layer("decoder")
+        features, latent = model.input, keras.Input(decoder.input.shape[1:], name="latent")
+        named = keras.layers.Identity(dtype="float32", name="latent")
+        code = named(encoder(model.get_layer("scaling")(features)))
+        rebuilt = model.get_layer("reconstruction")(decoder(latent))
+        self.encoder_ = keras.Model(features, code, name="encoder")
+        self.decoder_ = keras.Model(latent, rebuilt, name="decoder")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickled beside `model_`, the halves would come back with weights of their own.
+        state = super().__getstate__()
+        return {name: state[name] for name in state if name not in ("encoder_", "decoder_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "model_" in state:
+            self._set_models(self.model_)
+
+
+def apply(model: keras.Model, x: np.ndarray) -> Any:
+    """Apply a model to rows; no row's result depends on the rows beside it.
+
+    Args:
+        model: A model with one input.
+        x: Rows, float32 (n, features).
+
+    Returns:
+        The outputs as arrays of n rows, in the structure that the model gives.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Identity()])
+        >>> apply(model, np.ones((300, 2), "float32")).shape
+        (300, 2)
+    """
+    blocks = []
+    for start in range(0, len(x), BLOCK):
+        rows = x[start : start + BLOCK]
+        padded = np.zeros((BLOCK, *x.shape[1:]), x.dtype)
+        padded[: len(rows)] = rows
+        outputs = keras.tree.map_structure(
+            keras.ops.convert_to_numpy, model(padded, training=False)
+        )
+        blocks.append(outputs)
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[: len(x)], *blocks)
+
+
+def center_and_scale(x: np.ndarray) -> tuple[np.ndarray, float]:
+    """Measure where rows lie, and how far they spread.
+
+    Args:
+        x: Rows, (n, features).
+
+    Returns:
+        The mean of each feature, float64 (features,), and one standard deviation for all of them,
+        which keeps their proportions; 1 where all rows are the same.
+
+    Raises:
+        ValueError: If float32 cannot hold the square of the standard deviation.
+
+    Example:
+        >>> mean, scale = center_and_scale(np.array([[0.0, 1.0], [4.0, 1.0]]))
+        >>> mean.tolist(), round(scale, 3)
+        ([2.0, 1.0], 1.414)
+    """
+    mean = x.mean(axis=0, dtype=np.float64)
+    if (x == x[0]).all():
+        return mean, 1.0
+    scale = float(np.sqrt(np.mean(np.square(x - mean))))
+    if not SMALLEST_SCALE < scale < LARGEST_SCALE:
+        raise ValueError(
+            f"The standard deviation of `X` must lie between {SMALLEST_SCALE:g} and "
+            f"{LARGEST_SCALE:g}, received {scale:g}: give `X` in another unit."
+        )
+    return mean, scale
+
+
+def _in_units(net: keras.Model, mean: np.ndarray, scale: float) -> keras.Model:
+    """Put the scaling of the rows, and its inverse, around a net."""
+    features = keras.Input(net.input.shape[1:], name="features")
+    offset = (-mean / scale).astype(np.float32)
+    scaling = keras.layers.Rescaling(1 / scale, offset, dtype="float32", name="scaling")
+    inverse = keras.layers.Rescaling(
+        scale, mean.astype(np.float32), dtype="float32", name="reconstruction"
+    )
+    return keras.Model(features, inverse(net(scaling(features))), name="autoencoder")
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Decide what Keras draws while it builds: it takes the seeds of its own from `random`."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)

@@ -1,0 +1,215 @@
+"""Anomaly detection: a scikit-learn detector of rows that an autoencoder cannot rebuild."""
+
+# ruff: noqa: N803  (scikit-learn calls rows `X`)
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.base import OutlierMixin
+from sklearn.utils.validation import validate_data
+
+from zoo import arguments as check
+from zoo.estimators.base import AutoencoderEstimator, apply
+from zoo.layers import AnomalyThreshold
+
+
+class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
+    """Find the rows that an autoencoder of mostly normal rows cannot rebuild.
+
+    A part of the rows is held out of the fitting, and the threshold is the score that ranks
+    `floor(contamination * (held out + 1))` from below among theirs. So an unseen row like them is
+    called an outlier with a probability of at most `contamination`, and (where no scores are equal)
+    less than `1 / (held out + 1)` below it, whatever the data and however few they are.
+
+    Args:
+        latent_dim: Number of values in a code; fewer than the features.
+        contamination: Share of rows like those fitted that are to be called outliers, above 0 and
+            at most 0.5.
+        calibration_fraction: Share of the rows that is held out, in [0, 1).
+        hidden_units: See `AutoencoderTransformer`.
+        kind: See `AutoencoderTransformer`.
+        activation: See `AutoencoderTransformer`.
+        linear: See `AutoencoderTransformer`.
+        arguments: See `AutoencoderTransformer`.
+        epochs: See `AutoencoderTransformer`.
+        batch_size: See `AutoencoderTransformer`.
+        learning_rate: See `AutoencoderTransformer`.
+        learning_rate_schedule: See `AutoencoderTransformer`.
+        random_state: See `AutoencoderTransformer`; it also decides which rows are held out.
+        verbose: See `AutoencoderTransformer`.
+
+    Attributes:
+        model_: Keras model from `features`, as they are in `X`, to `{"score": ..., "outlier":
+            ...}`: what `score_samples` gives, and whether that is below the threshold, which is a
+            weight of its layer `threshold`. Saved or exported, it detects anomalies by itself.
+        encoder_: See `AutoencoderTransformer`.
+        decoder_: See `AutoencoderTransformer`.
+        offset_: The threshold.
+        n_features_in_: Number of features.
+        feature_names_in_: Their names, where `X` has such.
+
+    Reference:
+        Japkowicz, Myers and Gluck, A Novelty Detection Approach to Classification, 1995; Vovk,
+        Gammerman and Shafer, Algorithmic Learning in a Random World, 2005 (the threshold: split
+        conformal prediction).
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> x = load_digits().data
+        >>> detector = AutoencoderDetector(8, contamination=0.1, epochs=5, random_state=0).fit(x)
+        >>> round(float(np.mean(detector.predict(x) == -1)), 1)
+        0.1
+        >>> detector.predict(16 - x[:3])  # paper for ink
+        array([-1, -1, -1])
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 2,
+        *,
+        contamination: float = 0.1,
+        calibration_fraction: float = 0.25,
+        hidden_units: Sequence[int] = (256, 128),
+        kind: str = "plain",
+        activation: Any = "silu",
+        linear: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        epochs: int = 100,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        learning_rate_schedule: str = "cosine",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            latent_dim,
+            hidden_units=hidden_units,
+            kind=kind,
+            activation=activation,
+            linear=linear,
+            arguments=arguments,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_schedule=learning_rate_schedule,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.contamination = contamination
+        self.calibration_fraction = calibration_fraction
+
+    def fit(self, X: Any, y: Any = None) -> AutoencoderDetector:
+        """Fit the autoencoder to a part of the rows, and the threshold to the others.
+
+        Args:
+            X: Rows, (n, features), finite; most of them normal.
+            y: Ignored.
+
+        Returns:
+            The detector.
+
+        Raises:
+            ValueError: If `X` or a parameter is illegal, or too few rows are held out for the
+                contamination.
+            FloatingPointError: If the loss is no longer finite.
+        """
+        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        fraction = check.rate("calibration_fraction", self.calibration_fraction)
+        held_out = min(round(fraction * len(x)), len(x) - 1)
+        rank = conformal_rank(self.contamination, held_out)
+        seed = self._seed()
+        # Another stream than that of the epochs' orders, (seed, 0), (seed, 1), ...
+        order = np.random.default_rng((seed, 0, 1)).permutation(len(x))
+        net = self._fit_net(x[order[held_out:]], seed)
+        layer = AnomalyThreshold(dtype="float32", name="threshold")
+        model = keras.Model(net.input, layer(net.input, net.output), name="detector")
+        scores = apply(model, x[order[:held_out]])["score"]
+        threshold = np.sort(scores)[rank - 1]
+        layer.threshold.assign(threshold)
+        self.offset_ = float(threshold)
+        self._set_models(model)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Give minus the mean squared error of each row's reconstruction: high is normal.
+
+        Args:
+            X: Rows, (n, n_features_in_).
+
+        Returns:
+            Scores, at most 0, in the square of `X`'s unit, float64 (n,).
+
+        Raises:
+            ValueError: If `X` is malformed.
+            NotFittedError: If `fit` was not called.
+        """
+        x = self._rows(X)
+        return apply(self.model_, x)["score"].astype(np.float64)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Give the scores less the threshold: those of outliers are negative.
+
+        Args:
+            X: Rows, (n, n_features_in_).
+
+        Returns:
+            `score_samples(X) - offset_`, float64 (n,).
+
+        Raises:
+            ValueError: If `X` is malformed.
+            NotFittedError: If `fit` was not called.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Tell outliers from normal rows.
+
+        Args:
+            X: Rows, (n, n_features_in_).
+
+        Returns:
+            -1 for outliers, 1 for the others, (n,).
+
+        Raises:
+            ValueError: If `X` is malformed.
+            NotFittedError: If `fit` was not called.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+def conformal_rank(contamination: float, held_out: int) -> int:
+    """Tell which of some held-out scores is a threshold that the right share of others is below.
+
+    If all scores come from one distribution, another one ranks anywhere among them with the same
+    probability, and so is below the one of rank k with a probability of k / (held out + 1).
+
+    Args:
+        contamination: The share, above 0 and at most 0.5, which is never exceeded.
+        held_out: Number of held-out scores.
+
+    Returns:
+        The rank from below, 1 for the lowest score.
+
+    Raises:
+        ValueError: If the share is illegal, or smaller than the lowest score's.
+
+    Example:
+        >>> conformal_rank(0.1, 9), conformal_rank(0.1, 18), conformal_rank(0.1, 19)
+        (1, 1, 2)
+    """
+    if check.number("contamination", contamination) > 0.5:
+        raise ValueError(f"`contamination` must be at most 0.5, received {contamination!r}.")
+    # Rounded, for 0.29 * 100 is a little less than 29 in binary.
+    rank = math.floor(round(contamination * (held_out + 1), 9))
+    if rank < 1:
+        raise ValueError(
+            f"`contamination`={contamination!r} needs at least {math.ceil(1 / contamination) - 1} "
+            f"rows to be held out, and {held_out} are: give more rows, a larger "
+            "`calibration_fraction`, or a larger `contamination`."
+        )
+    return rank
