@@ -73,7 +73,8 @@ def detect(source: str, normal: int) -> None:
     test = rows_of(data.test)
     scores, truth = detector.score_samples(test), data.test.labels == normal
     console.print(f"area under the curve: {roc_auc_score(truth, scores):.4f}")
-    console.print(f"false alarms: {np.mean(detector.predict(test[truth]) == -1):.1%}, asked 5 %")
+    alarms = np.sum(detector.predict(test[truth]) == -1)
+    console.print(f"false alarms: {alarms} of {np.sum(truth)}, asked 5 %")
     console.print(f"caught: {np.mean(detector.predict(test[~truth]) == -1):.1%}")
     order = np.argsort(scores)
     where = detector.reconstruction_error(test, per_feature=True).reshape(-1, *shape)
@@ -122,7 +123,7 @@ def compress(source: str, epochs: int) -> None:
     data = zoo.load_data(source)
     images = images_of(data.test)
     codecs, rows = [], {"image": images[:10]}
-    for weight in (0.05, 0.15, 0.5):
+    for weight in (0.005, 0.02, 0.08):
         run = zoo.train(
             "dense_autoencoder",
             data,
