@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,9 +37,8 @@ def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[st
         codecs: Codecs of one kind that trade rate for quality differently.
 
     Returns:
-        Points by name, in order of their rate: the codecs with all images in one stream and with
-        a stream for each image, and JPEG and WebP with a file for each image, at qualities from
-        the smallest.
+        Points by name, in order of their rate: each way with all images together, in one stream
+        or tiled into one file, and with each image alone.
 
     Raises:
         ValueError: If the images are not such as `ImageCodec.compress` takes.
@@ -47,18 +47,20 @@ def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[st
         >>> import zoo
         >>> curves = rate_distortion(zoo.load_data("digits").test.images(np.arange(4)), [])
         >>> [(name, len(points)) for name, points in curves.items()]
-        [('together', 0), ('each alone', 0), ('JPEG', 8), ('WebP', 8)]
+        [('ours, together', 0), ('ours, each alone', 0), ('JPEG, together', 8),
+         ('JPEG, each alone', 8), ('WebP, together', 8), ('WebP, each alone', 8)]
     """
-    curves: dict[str, list[Point]] = {"together": [], "each alone": []}
+    curves: dict[str, list[Point]] = {"ours, together": [], "ours, each alone": []}
     pixels = images.shape[0] * images.shape[1] * images.shape[2]
     for codec in codecs:
         stream = codec.compress(images)
         psnr = mean_psnr(images, codec.decompress(stream))
         alone = sum(len(codec.compress(images[i : i + 1])) for i in range(len(images)))
-        curves["together"].append(Point(8 * len(stream) / pixels, psnr))
-        curves["each alone"].append(Point(8 * alone / pixels, psnr))
-    for name in ("JPEG", "WebP"):
-        curves[name] = [_file_point(images, name, quality) for quality in QUALITIES]
+        curves["ours, together"].append(Point(8 * len(stream) / pixels, psnr))
+        curves["ours, each alone"].append(Point(8 * alone / pixels, psnr))
+    for kind in ("JPEG", "WebP"):
+        curves[f"{kind}, together"] = file_points(images, kind, sheet=True)
+        curves[f"{kind}, each alone"] = file_points(images, kind, sheet=False)
     return {name: sorted(points, key=_rate) for name, points in curves.items()}
 
 
@@ -80,17 +82,47 @@ def mean_psnr(images: np.ndarray, rebuilt: np.ndarray) -> float:
     return float(np.mean(-10 * np.log10(np.maximum(errors, 1e-10))))
 
 
-def _file_point(images: np.ndarray, kind: str, quality: int) -> Point:
-    size, rebuilt = 0, []
-    for image in np.round(images * 255).astype(np.uint8):
-        file = io.BytesIO()
-        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-        picture.save(file, kind, quality=quality, **_SMALLEST[kind])
-        size += file.tell()
-        read = np.asarray(Image.open(file).convert(picture.mode), np.float32) / 255
-        rebuilt.append(read.reshape(image.shape))
-    pixels = images.shape[0] * images.shape[1] * images.shape[2]
-    return Point(8 * size / pixels, mean_psnr(images, np.stack(rebuilt)))
+def file_points(images: np.ndarray, kind: str, *, sheet: bool) -> list[Point]:
+    """Compress images by a file format, at qualities from the smallest.
+
+    Args:
+        images: As `rate_distortion` takes them.
+        kind: "JPEG" or "WebP".
+        sheet: Whether all images are tiled into one file; else each has its own.
+
+    Returns:
+        A point for each quality.
+
+    Example:
+        >>> images = np.zeros((4, 8, 8, 1), "float32")
+        >>> alone, sheet = (file_points(images, "WebP", sheet=sheet)[0] for sheet in (False, True))
+        >>> alone.bits_per_pixel > sheet.bits_per_pixel
+        True
+    """
+    height, width, channels = images.shape[1:]
+    files = np.round(images * 255).astype(np.uint8)
+    if sheet:
+        side = math.ceil(math.sqrt(len(images)))
+        tiles = np.zeros((side * side, height, width, channels), np.uint8)
+        tiles[: len(images)] = files
+        tiles = tiles.reshape(side, side, height, width, channels).swapaxes(1, 2)
+        files = tiles.reshape(1, side * height, side * width, channels)
+    points = []
+    for quality in QUALITIES:
+        size, read = 0, []
+        for file in files:
+            written = io.BytesIO()
+            picture = Image.fromarray(file[..., 0] if channels == 1 else file)
+            picture.save(written, kind, quality=quality, **_SMALLEST[kind])
+            size += written.tell()
+            read.append(np.asarray(Image.open(written).convert(picture.mode), np.float32) / 255)
+        rebuilt = np.stack(read).reshape(files.shape)
+        if sheet:
+            rebuilt = rebuilt.reshape(side, height, side, width, channels).swapaxes(1, 2)
+            rebuilt = rebuilt.reshape(-1, height, width, channels)[: len(images)]
+        pixels = len(images) * height * width
+        points.append(Point(8 * size / pixels, mean_psnr(images, rebuilt)))
+    return points
 
 
 # The settings that make the smallest files.
