@@ -170,10 +170,10 @@ def linear() -> None:
         rows.append(
             {
                 "seed": seed,
-                "MSE over PCA's": round(-ours.score(x) / of_pca, 5),
+                "MSE over PCA's": round(-ours.score(x) / float(of_pca), 5),
                 "largest angle, degrees": round(float(np.degrees(angles.max())), 3),
-                "bound less PCA.score, nats": round(bound[0] - pca.score(x), 4),
-                "on fresh rows": round(bound[1] - pca.score(fresh), 4),
+                "bound less PCA.score, nats": round(bound[0] - float(pca.score(x)), 4),
+                "on fresh rows": round(bound[1] - float(pca.score(fresh)), 4),
             }
         )
     report("autoencoders_linear", rows)
@@ -216,7 +216,7 @@ def evidence_bound(x: np.ndarray, fresh: np.ndarray, variance: float, seed: int)
         error += np.exp(log_variance) @ np.square(kernel).sum(axis=1)
         kl = (np.square(mean) + np.exp(log_variance) - 1 - log_variance).sum(axis=1) / 2
         density = -16 * np.log(2 * np.pi * variance) - error / (2 * variance)
-        bounds.append(float((density - kl).mean()))
+        bounds.append(float(np.mean(density - kl)))
     return bounds
 
 
