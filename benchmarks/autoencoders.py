@@ -199,9 +199,9 @@ def evidence_bound(x: np.ndarray, fresh: np.ndarray, variance: float, seed: int)
         beta=2 * variance,
         data_range="real",
     )
-    rate = keras.optimizers.schedules.CosineDecay(1e-2, 200 * 32)
+    rate = keras.optimizers.schedules.CosineDecay(3e-2, 400 * 32)
     model.compile(keras.optimizers.Adam(rate), "mse")
-    model.fit(x, x, batch_size=64, epochs=200, verbose=0)
+    model.fit(x, x, batch_size=64, epochs=400, verbose=0)
     encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
     moments = keras.Model(
         encoder.input, [encoder.get_layer(name).output for name in ("code", "log_variance")]

@@ -108,8 +108,9 @@ class Bottleneck:
         weight = self.penalty_weight / self.size
         last: dict[str, Any] = dict(name="latent", dtype="float32")
         if self.kind == "variational":
-            log_variance = layers.Dense(self.latent_dim, name="log_variance")(x)
-            return GaussianSampling(self.beta / self.size, **last)(code(x), log_variance)
+            # From zeros, every variance begins at 1; others take long to become alike.
+            spread = layers.Dense(self.latent_dim, kernel_initializer="zeros", name="log_variance")
+            return GaussianSampling(self.beta / self.size, **last)(code(x), spread(x))
         x = code(x)
         if self.kind == "sparse":
             if self.sparsity == "kl":
