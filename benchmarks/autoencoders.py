@@ -34,8 +34,8 @@ from zoo.codec.curve import mean_psnr
 
 SEEDS = (0, 1, 2)
 
-# Loss, activation, rate and tied weights were chosen on 5,000 images of the training part; the decay
-# and the number of epochs were not compared.
+# Loss, activation, rate and tied weights were chosen on 5,000 images of the training part; the
+# decay and the number of epochs were not compared.
 HINTON: dict[str, Any] = dict(
     epochs=40,
     batch_size=128,
