@@ -26,6 +26,7 @@ from scipy.linalg import subspace_angles
 from scipy.ndimage import median_filter
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
@@ -45,10 +46,12 @@ HINTON: dict[str, Any] = dict(
     learning_rate_schedule="cosine",
 )
 HINTON_NET: dict[str, Any] = dict(tied=True)
+# Not searched, but for tied weights: 21.47 dB with, 21.40 without, on 5,000 training images.
 DENOISING: dict[str, Any] = dict(HINTON, epochs=20)
 NET: dict[str, Any] = dict(
     kind="denoising",
     noise_level=0.4,
+    tied=True,
     hidden_units=(1000, 500),
     latent_dim=128,
     activation="gelu",
@@ -82,6 +85,12 @@ def of_pca(train: np.ndarray, test: np.ndarray, components: int) -> np.ndarray:
     pca = PCA(components, random_state=0).fit(train.reshape(len(train), -1))
     codes = pca.transform(test.reshape(len(test), -1))
     return pca.inverse_transform(codes).reshape(test.shape)
+
+
+def of_regression(damaged: np.ndarray, clean: np.ndarray, noisy: np.ndarray) -> np.ndarray:
+    """Apply the best linear denoiser of the training images."""
+    fitted = LinearRegression().fit(damaged.reshape(len(clean), -1), clean.reshape(len(clean), -1))
+    return fitted.predict(noisy.reshape(len(noisy), -1)).reshape(noisy.shape)
 
 
 @click.group()
@@ -130,6 +139,7 @@ def denoising(validate: bool) -> None:
         "noisy": mean_psnr(test, noisy),
         "median filter, 3x3": mean_psnr(test, median_filter(noisy, size=(1, 3, 3, 1))),
         "PCA of noisy images, 32 components": mean_psnr(test, of_pca(damaged, noisy, 32)),
+        "linear regression to clean images": mean_psnr(test, of_regression(damaged, train, noisy)),
     }
     of_ours, minutes = [], []
     for seed in SEEDS[:1] if validate else SEEDS:

@@ -112,20 +112,22 @@ def mnist() -> None:
 
 
 @main.command()
-def faces() -> None:
+@click.option("--validate", is_flag=True, help="Train with 24 people, judge by the other 6.")
+def faces(validate: bool) -> None:
     """Convolutional codecs of the ORL faces, 112x92: 30 people to train with, 10 to judge by."""
     archive = np.load(Path(os.environ["ZOO_DATA_DIR"]) / "orl_faces.npz")
-    images, people = archive["images"], archive["subject"]
-    people = np.unique(people, return_inverse=True)[1]
-    seen = people < 30
-    pairs = ((images[seen], people[seen]), (images[~seen], people[~seen]))
-    data = zoo.load_data(pairs, validation_fraction=0)
+    images, people = archive["images"], np.unique(archive["subject"], return_inverse=True)[1]
+    learned, judged = (24, 30) if validate else (30, 40)
+    seen, unseen = people < learned, (people >= learned) & (people < judged)
+    data = zoo.load_data(((images[seen], None), (images[unseen], None)), validation_fraction=0)
     test = data.test.images(np.arange(len(data.test)))
     rows, codecs = [], []
     for weight in (2.0, 10.0, 50.0):
         codecs.append(train("conv_autoencoder", data, weight, 0, FACES, FACES_RECIPE))
         rows.append({"penalty_weight": weight, **judge(codecs[-1], test)})
         print(rows[-1])
+    if validate:
+        return
     curves = rate_distortion(test, codecs)
     publish("codecs_faces", rows, curves, net=FACES, recipe=FACES_RECIPE)
 

@@ -12,7 +12,15 @@ from scipy import stats
 import zoo
 import zoo.tasks
 from zoo.bottleneck import KINDS
-from zoo.layers import Corruption, EntropyBottleneck, GaussianSampling, Sparsity, TiedModel
+from zoo.layers import (
+    Corruption,
+    EntropyBottleneck,
+    GaussianSampling,
+    Sparsity,
+    TiedConv2D,
+    TiedModel,
+)
+from zoo.layers.tied import Tied
 
 IMAGES = np.random.default_rng(0).random((32, 9, 7, 1), dtype="float32")
 
@@ -101,6 +109,48 @@ def test_tied_weights_are_transposes_also_after_loading(tmp_path, batch_norm):
     untied = zoo.dense_autoencoder((9, 7, 1), 3, hidden_units=(16, 8), batch_norm=batch_norm)
     kernels = 63 * 16 + 16 * 8 + 8 * 3
     assert model.count_params() == again.count_params() == untied.count_params() - kernels
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("pooling", ["max", "stride"])
+def test_tied_convolutions_are_transposes_also_after_loading(tmp_path, batch_norm, pooling):
+    arguments = dict(filters=(4,), pooling=pooling, batch_norm=batch_norm)
+    model = zoo.conv_autoencoder((9, 7, 1), 3, tied=True, skip_connections=True, **arguments)
+    model.compile("adam", "mse")
+    model.fit(IMAGES, IMAGES, epochs=2, verbose=0)
+    model.save(tmp_path / "tied.keras")
+    again = keras.saving.load_model(tmp_path / "tied.keras")
+    np.testing.assert_array_equal(
+        model.predict(IMAGES, verbose=0), again.predict(IMAGES, verbose=0)
+    )
+    encoder, decoder = again.get_layer("encoder"), again.get_layer("decoder")
+    for name in ("block1_conv1", "block1_conv2", "code"):
+        assert encoder.get_layer(name) is decoder.get_layer(name)
+    untied = zoo.conv_autoencoder((9, 7, 1), 3, skip_connections=True, **arguments)
+    kernels = 9 * (1 * 4 + 4 * 4) + 5 * 4 * 4 * 3
+    assert model.count_params() == again.count_params() == untied.count_params() - kernels
+
+
+@pytest.mark.parametrize(("filters", "convs"), [((4, 8, 16), (1, 2, 3)), ((8, 4), (2, 1))])
+def test_tied_cascades_mirror_their_blocks(filters, convs):
+    model = zoo.conv_autoencoder((29, 31, 3), 5, filters=filters, convs_per_block=convs, tied=True)
+    assert model.output_shape == (None, 29, 31, 3)
+    shared = [layer for layer in model.get_layer("encoder").layers if isinstance(layer, Tied)]
+    assert len(shared) == sum(convs) + 1
+    decoder = model.get_layer("decoder").layers
+    assert [layer for layer in decoder if isinstance(layer, Tied)] == shared[::-1]
+    assert not any(type(layer) in (keras.layers.Conv2D, keras.layers.Dense) for layer in decoder)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5])
+def test_a_transposed_convolution_is_the_adjoint(kernel_size):
+    generator = np.random.default_rng(0)
+    layer = TiedConv2D(3, kernel_size, use_bias=False, use_transposed_bias=False)
+    x = generator.normal(size=(2, 9, 7, 2)).astype("float32")
+    y = generator.normal(size=(2, 9, 7, 3)).astype("float32")
+    forth = np.sum(np.asarray(layer(x)) * y)
+    back = np.sum(x * np.asarray(layer(y, transposed=True)))
+    np.testing.assert_allclose(forth, back, rtol=1e-4)
 
 
 def test_a_tied_decoder_computes_with_the_transposed_kernel(tmp_path):
@@ -272,6 +322,7 @@ for kind in sys.argv[1:]:
     for model in (
         zoo.conv_autoencoder((9, 7, 1), 3, filters=(4,), convs_per_block=1, kind=kind),
         zoo.dense_autoencoder((9, 7, 1), 3, hidden_units=(8,), kind=kind, tied=True),
+        zoo.conv_autoencoder((9, 7, 1), 3, filters=(4,), kind=kind, tied=True),
     ):
         zoo.tasks.get("reconstruction").compile(model, keras.optimizers.Adam(1e-3))
         history = model.fit(x, x, epochs=2, validation_split=0.5, verbose=0).history
@@ -295,7 +346,7 @@ def test_every_kind_trains_on_other_backends(backend):
     logged = {"sparse": "sparsity", "contractive": "contraction", "variational": "kl"}
     for kind, quantity in {**logged, "compression": "bits"}.items():
         lines = [line for line in finished.stdout.splitlines() if line.startswith(kind)]
-        assert [f"'val_{quantity}'" in line for line in lines] == [backend != "jax"] * 2
+        assert [f"'val_{quantity}'" in line for line in lines] == [backend != "jax"] * 3
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,19 @@ def test_pictures_show_images_steps_and_codes(run, digits, tmp_path):
     assert all(path.stat().st_size > 5000 for path in pictures)
 
 
+def test_images_without_labels_will_do(digits, tmp_path):
+    images = digits.train.images(np.arange(200))
+    data = zoo.load_data((images, None))
+    run = zoo.train("dense_autoencoder_tiny", data, directory=tmp_path / "run", verbose=0)
+    assert len(run.history["loss"]) == 10
+    assert len(ReconstructionTask().draw(run.model, data, tmp_path)) == 3
+    pairs = zoo.load_data(((images[:100], None), (images[100:], None)))
+    np.testing.assert_array_equal(pairs.test.images(np.arange(100)), images[100:])
+    with pytest.raises(ValueError, match="`num_classes`=1"):
+        zoo.train("mlp_tiny", data, directory=tmp_path / "labels", verbose=0)
+    assert not (tmp_path / "labels").exists()
+
+
 def test_batches_are_the_images_twice_in_the_parts_own_order(digits):
     task = ReconstructionTask()
     options = dict(seed=3, augment=lambda images, rng: images * rng.random())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, own_arguments
+from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 from zoo.layers.corruption import NOISES
 from zoo.layers.penalties import SPARSITIES
 
@@ -20,6 +20,7 @@ CODE: Space = {
         1e-3, 1.0, sampling="log", default=0.1, when=("kind", ("sparse", "contractive"))
     ),
     "beta": Float(1e-3, 4.0, sampling="log", default=1.0, when=("kind", ("variational",))),
+    "tied": Choice((False, True)),
     "activation": Choice(ACTIVATIONS),
     "dropout": Float(0.0, 0.5),
     "skip_connections": Choice((False, True)),
@@ -29,7 +30,6 @@ DENSE_AUTOENCODER: Space = {
     "depth": Int(1, 3, default=2, argument="hidden_units"),
     "first_units": Int(64, 256, step=2, sampling="log", default=256, argument="hidden_units"),
     "batch_norm": Choice((False, True)),
-    "tied": Choice((False, True)),
     **CODE,
 }
 
@@ -59,8 +59,7 @@ def dense_autoencoder_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     arguments = own_arguments(DENSE_AUTOENCODER, values)
     if "depth" in values:
-        first, depth = values["first_units"], values["depth"]
-        arguments["hidden_units"] = tuple(max(first >> layer, 1) for layer in range(depth))
+        arguments["hidden_units"] = halving(values["first_units"], values["depth"])
     return arguments
 
 
@@ -79,6 +78,5 @@ def conv_autoencoder_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     arguments = own_arguments(CONV_AUTOENCODER, values)
     if "depth" in values:
-        first, depth = values["first_filters"], values["depth"]
-        arguments["filters"] = tuple(min(first << block, max(first, 64)) for block in range(depth))
+        arguments["filters"] = doubling(values["first_filters"], values["depth"], most=64)
     return arguments

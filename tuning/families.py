@@ -13,7 +13,7 @@ from tuning.autoencoders import (
     conv_autoencoder_arguments,
     dense_autoencoder_arguments,
 )
-from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, own_arguments
+from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 from zoo.arguments import image_shape
 from zoo.registry import entry
 
@@ -90,8 +90,7 @@ def cascade_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     if "dense_units" in arguments:
         arguments["dense_units"] = (arguments["dense_units"],) if arguments["dense_units"] else ()
     if "depth" in values:
-        first, depth = values["first_filters"], values["depth"]
-        arguments["filters"] = tuple(min(first << block, max(first, 128)) for block in range(depth))
+        arguments["filters"] = doubling(values["first_filters"], values["depth"], most=128)
     return arguments
 
 
@@ -110,8 +109,7 @@ def mlp_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     arguments = own_arguments(MLP, values)
     if "depth" in values:
-        first, depth = values["first_units"], values["depth"]
-        arguments["hidden_units"] = tuple(max(first >> layer, 1) for layer in range(depth))
+        arguments["hidden_units"] = halving(values["first_units"], values["depth"])
     return arguments
 
 

@@ -289,6 +289,41 @@ def own_arguments(rows: Space, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if rows[name].argument is None}
 
 
+def halving(first: int, depth: int) -> tuple[int, ...]:
+    """Give widths that halve layer by layer.
+
+    Args:
+        first: The first width.
+        depth: Number of layers.
+
+    Returns:
+        The widths, at least 1.
+
+    Example:
+        >>> halving(256, 3)
+        (256, 128, 64)
+    """
+    return tuple(max(first >> layer, 1) for layer in range(depth))
+
+
+def doubling(first: int, depth: int, most: int) -> tuple[int, ...]:
+    """Give widths that double layer by layer.
+
+    Args:
+        first: The first width.
+        depth: Number of layers.
+        most: No width exceeds it, unless the first does.
+
+    Returns:
+        The widths.
+
+    Example:
+        >>> doubling(32, 4, most=128)
+        (32, 64, 128, 128)
+    """
+    return tuple(min(first << layer, max(first, most)) for layer in range(depth))
+
+
 def describe_values(values: Mapping[str, Any]) -> str:
     """Lay values out in one line.
 

@@ -113,6 +113,7 @@ def conv_block(
     activation: Any = "relu",
     batch_norm: bool = True,
     skip_connection: bool = False,
+    conv_layers: Sequence[Any] | None = None,
     name: str,
 ) -> Any:
     """Apply some convolutions, each with batch normalization and activation, then pool.
@@ -131,6 +132,7 @@ def conv_block(
         batch_norm: Normalize between convolution, whose bias then goes, and activation.
         skip_connection: Add the block's input, projected where shapes differ, before the last
             activation.
+        conv_layers: What to apply in place of new convolutions: callables from tensor to tensor.
         name: What the layers' names begin with.
 
     Returns:
@@ -153,8 +155,9 @@ def conv_block(
     shortcut = x
     for index in range(1, convs + 1):
         stride = strides if index == 1 else 1
+        layer = conv_layers[index - 1] if conv_layers else None
         x = _convolution(
-            x, filters, kernel_size, stride, padding, batch_norm, f"{name}_conv{index}"
+            x, filters, kernel_size, stride, padding, batch_norm, f"{name}_conv{index}", layer
         )
         if index == convs and skip_connection:
             x = _add_shortcut(x, shortcut, strides, batch_norm, name)
@@ -194,13 +197,21 @@ def doubled(x: Any, size: Sequence[int], *, name: str) -> Any:
 
 
 def _convolution(
-    x: Any, filters: int, kernel_size: int, strides: int, padding: str, batch_norm: bool, name: str
+    x: Any,
+    filters: int,
+    kernel_size: int,
+    strides: int,
+    padding: str,
+    batch_norm: bool,
+    name: str,
+    layer: Any = None,
 ) -> Any:
     if padding == "valid":
         _require_size(x, kernel_size, f"a {kernel_size}x{kernel_size} kernel with valid padding")
-    x = layers.Conv2D(
+    layer = layer or layers.Conv2D(
         filters, kernel_size, strides=strides, padding=padding, use_bias=not batch_norm, name=name
-    )(x)
+    )
+    x = layer(x)
     return BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x) if batch_norm else x
 
 

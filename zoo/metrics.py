@@ -14,8 +14,34 @@ MAX_PSNR = 100.0
 """What equal images are given, in decibels, where the formula has infinity."""
 
 
+class ImageMetric(keras.metrics.MeanMetricWrapper):
+    """The mean over images of how alike each is to another: high is good.
+
+    Args:
+        max_value: Range of the pixels.
+        name: The metric's name.
+        dtype: Of its computations.
+
+    Raises:
+        ValueError: If `max_value` is not above 0.
+    """
+
+    def __init__(self, max_value: float, name: str, dtype: Any = None) -> None:
+        self.max_value = check.number("max_value", max_value)
+        super().__init__(self.of_each, name=name, dtype=dtype)
+        self._direction = "up"
+
+    def of_each(self, y_true: Any, y_pred: Any) -> Any:
+        """Compare images, (batch, height, width, channels), one with one; gives (batch,)."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {"max_value": self.max_value, "name": self.name, "dtype": self.dtype}
+
+
 @keras.saving.register_keras_serializable("zoo")
-class PSNR(keras.metrics.MeanMetricWrapper):
+class PSNR(ImageMetric):
     """Peak signal-to-noise ratio in decibels, of each image, then the mean over the images.
 
     Args:
@@ -34,18 +60,13 @@ class PSNR(keras.metrics.MeanMetricWrapper):
     """
 
     def __init__(self, max_value: float = 1.0, name: str = "psnr", dtype: Any = None) -> None:
-        self.max_value = check.number("max_value", max_value)
-        super().__init__(self._of_each, name=name, dtype=dtype)
-        self._direction = "up"
+        super().__init__(max_value, name, dtype)
 
-    def _of_each(self, y_true: Any, y_pred: Any) -> Any:
+    def of_each(self, y_true: Any, y_pred: Any) -> Any:
+        """See `ImageMetric.of_each`."""
         axes = tuple(range(1, len(y_pred.shape)))
         error = ops.mean(ops.square((y_true - y_pred) / self.max_value), axis=axes)
         return -10 * ops.log10(ops.maximum(error, 10 ** (-MAX_PSNR / 10)))
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {"max_value": self.max_value, "name": self.name, "dtype": self.dtype}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -68,8 +89,9 @@ class PricedPSNR(PSNR):
         super().__init__(name=name, dtype=dtype)
         self.price = price
 
-    def _of_each(self, y_true: Any, y_pred: Any) -> Any:
-        return super()._of_each(y_true, y_pred) - self.price
+    def of_each(self, y_true: Any, y_pred: Any) -> Any:
+        """See `ImageMetric.of_each`."""
+        return super().of_each(y_true, y_pred) - self.price
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
@@ -77,7 +99,7 @@ class PricedPSNR(PSNR):
 
 
 @keras.saving.register_keras_serializable("zoo")
-class SSIM(keras.metrics.MeanMetricWrapper):
+class SSIM(ImageMetric):
     """Structural similarity of each image, at most 1, then the mean over the images.
 
     Means, variances and covariance are taken in a Gaussian window of 11x11 pixels and standard
@@ -104,11 +126,10 @@ class SSIM(keras.metrics.MeanMetricWrapper):
     """
 
     def __init__(self, max_value: float = 1.0, name: str = "ssim", dtype: Any = None) -> None:
-        self.max_value = check.number("max_value", max_value)
-        super().__init__(self._of_each, name=name, dtype=dtype)
-        self._direction = "up"
+        super().__init__(max_value, name, dtype)
 
-    def _of_each(self, y_true: Any, y_pred: Any) -> Any:
+    def of_each(self, y_true: Any, y_pred: Any) -> Any:
+        """See `ImageMetric.of_each`."""
         y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
         mean_true, mean_pred = _window_means(y_true), _window_means(y_pred)
         variance_true = _window_means(y_true * y_true) - mean_true * mean_true
@@ -118,10 +139,6 @@ class SSIM(keras.metrics.MeanMetricWrapper):
         luminance = (2 * mean_true * mean_pred + c1) / (mean_true**2 + mean_pred**2 + c1)
         structure = (2 * covariance + c2) / (variance_true + variance_pred + c2)
         return ops.mean(luminance * structure, axis=(1, 2, 3))
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {"max_value": self.max_value, "name": self.name, "dtype": self.dtype}
 
 
 def _window_means(images: Any) -> Any:

@@ -163,7 +163,7 @@ def from_arrays(
     Args:
         name: What the data are called.
         x: Images, (n, height, width) or (n, height, width, channels), uint8 or floats in [0, 1].
-        y: Labels, integers from 0, (n,) or (n, 1).
+        y: Labels, integers from 0, (n,) or (n, 1); `None` puts all images in class 0.
         x_test: Images set aside as test part, or `None`.
         y_test: Their labels, or `None`.
         class_names: Name of class 0, 1, ...; `None` names classes by their numbers.
@@ -198,7 +198,8 @@ def from_arrays(
 
 
 def _array_part(where: str, x: Any, y: Any) -> ArrayPart:
-    images, labels = _check_images(where, x), _check_labels(where, y)
+    images = _check_images(where, x)
+    labels = np.zeros(len(images), np.int64) if y is None else _check_labels(where, y)
     if len(images) != len(labels):
         raise ValueError(
             f"Each image needs one label; {where} has {len(images)} images and {len(labels)} "

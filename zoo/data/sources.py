@@ -48,7 +48,8 @@ def load_data(
               Hidden files are passed over, an alpha channel is dropped;
             - arrays, `(x, y)` or `((x_train, y_train), (x_test, y_test))`.
             In arrays, images are (n, height, width, channels) or (n, height, width), either uint8
-            or floats in [0, 1]; labels are integers from 0 to the number of classes - 1.
+            or floats in [0, 1]; labels are integers from 0 to the number of classes - 1, or `None`
+            where an autoencoder is to be trained, which needs none.
         validation_fraction: Share of the examples (those not set aside as test part) to validate
             with; 0 makes an empty validation part.
         test_fraction: Share of the examples to test with, where the source sets none aside.

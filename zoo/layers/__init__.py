@@ -9,7 +9,7 @@ from zoo.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from zoo.layers.low_rank import LowRankLocallyConnected2D
 from zoo.layers.penalties import Contraction, GaussianSampling, Penalty, Perturbation, Sparsity
 from zoo.layers.threshold import AnomalyThreshold
-from zoo.layers.tied import TiedDense, TiedModel
+from zoo.layers.tied import TiedConv2D, TiedDense, TiedModel
 
 __all__ = [
     "AnomalyThreshold",
@@ -24,6 +24,7 @@ __all__ = [
     "Penalty",
     "Perturbation",
     "Sparsity",
+    "TiedConv2D",
     "TiedDense",
     "TiedModel",
     "convert_legacy_weights",

@@ -10,8 +10,69 @@ from keras import ops
 from zoo import arguments as check
 
 
+class Tied(keras.layers.Layer):
+    """A layer that also runs backwards, with the transpose of its kernel.
+
+    Args:
+        use_bias: Whether the way forth has a bias.
+        use_transposed_bias: Whether the way back has one.
+        **kwargs: As `keras.layers.Layer` takes them.
+    """
+
+    kernel: Any
+
+    def __init__(self, use_bias: bool, use_transposed_bias: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.use_bias = check.flag("use_bias", use_bias)
+        self.use_transposed_bias = check.flag("use_transposed_bias", use_transposed_bias)
+
+    def kernel_shape(self, size: int) -> tuple[int, ...]:
+        """Give the kernel's shape, for inputs of `size` channels: (..., size, outputs)."""
+        raise NotImplementedError
+
+    def forth(self, inputs: Any) -> Any:
+        """Apply the kernel."""
+        raise NotImplementedError
+
+    def back(self, inputs: Any) -> Any:
+        """Apply the kernel's transpose."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Any) -> None:
+        """Create the kernel, by the shape that the way forth takes."""
+        self.kernel = self.add_weight(shape=self.kernel_shape(input_shape[-1]), name="kernel")
+        size, outputs = self.kernel.shape[-2:]
+        self.bias = self.transposed_bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias")
+        if self.use_transposed_bias:
+            self.transposed_bias = self.add_weight(
+                shape=(size,), initializer="zeros", name="transposed_bias"
+            )
+
+    def call(self, inputs: Any, transposed: bool = False) -> Any:
+        """Apply the layer, or its way back."""
+        outputs = self.back(inputs) if transposed else self.forth(inputs)
+        bias = self.transposed_bias if transposed else self.bias
+        return outputs if bias is None else outputs + bias
+
+    def compute_output_spec(self, inputs: Any, transposed: bool = False) -> Any:
+        """Give the shape and the type of the outputs."""
+        size = self.kernel.shape[-2 if transposed else -1]
+        return keras.KerasTensor((*inputs.shape[:-1], size), dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        own = {"use_bias": self.use_bias, "use_transposed_bias": self.use_transposed_bias}
+        return {**super().get_config(), **own}
+
+    def get_build_config(self) -> dict[str, Any]:
+        """Give the shape that the way forth takes, for a decoder that is loaded alone."""
+        return {"input_shape": (None, self.kernel.shape[-2])}
+
+
 @keras.saving.register_keras_serializable("zoo")
-class TiedDense(keras.layers.Layer):
+class TiedDense(Tied):
     """A dense layer that also runs backwards, with the transpose of its kernel.
 
     Args:
@@ -34,52 +95,83 @@ class TiedDense(keras.layers.Layer):
     def __init__(
         self, units: int, *, use_bias: bool = True, use_transposed_bias: bool = True, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(use_bias, use_transposed_bias, **kwargs)
         self.units = check.integer("units", units)
-        self.use_bias = check.flag("use_bias", use_bias)
-        self.use_transposed_bias = check.flag("use_transposed_bias", use_transposed_bias)
 
-    def build(self, input_shape: Any) -> None:
-        """Create the kernel, by the shape that the way forth takes."""
-        size = input_shape[-1]
-        self.kernel = self.add_weight(shape=(size, self.units), name="kernel")
-        self.bias = self.transposed_bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        if self.use_transposed_bias:
-            self.transposed_bias = self.add_weight(
-                shape=(size,), initializer="zeros", name="transposed_bias"
-            )
+    def kernel_shape(self, size: int) -> tuple[int, ...]:
+        """Give `(size, units)`."""
+        return size, self.units
 
-    def call(self, inputs: Any, transposed: bool = False) -> Any:
-        """Apply the layer, or its way back."""
-        kernel = ops.transpose(self.kernel) if transposed else self.kernel
-        outputs = ops.matmul(inputs, kernel)
-        bias = self.transposed_bias if transposed else self.bias
-        return outputs if bias is None else outputs + bias
+    def forth(self, inputs: Any) -> Any:
+        """Multiply by the kernel."""
+        return ops.matmul(inputs, self.kernel)
 
-    def compute_output_spec(self, inputs: Any, transposed: bool = False) -> Any:
-        """Give the shape and the type of the outputs."""
-        size = self.kernel.shape[0] if transposed else self.units
-        return keras.KerasTensor((*inputs.shape[:-1], size), dtype=self.compute_dtype)
+    def back(self, inputs: Any) -> Any:
+        """Multiply by the kernel's transpose."""
+        return ops.matmul(inputs, ops.transpose(self.kernel))
 
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
-        own = {
-            "units": self.units,
-            "use_bias": self.use_bias,
-            "use_transposed_bias": self.use_transposed_bias,
-        }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "units": self.units}
 
-    def get_build_config(self) -> dict[str, Any]:
-        """Give the shape that the way forth takes, for a decoder that is loaded alone."""
-        return {"input_shape": (None, self.kernel.shape[0])}
+
+@keras.saving.register_keras_serializable("zoo")
+class TiedConv2D(Tied):
+    """A convolution of stride 1, padded to the same size, that also runs backwards.
+
+    Backwards it is the transposed convolution: one by the kernel with its sides flipped, from its
+    filters to its channels.
+
+    Args:
+        filters: Number of outputs.
+        kernel_size: Side of the kernel.
+        use_bias: Whether the way forth has a bias.
+        use_transposed_bias: Whether the way back has one.
+        **kwargs: As `keras.layers.Layer` takes them.
+
+    Reference:
+        Masci et al., Stacked Convolutional Auto-Encoders for Hierarchical Feature Extraction, 2011.
+
+    Example:
+        >>> layer = TiedConv2D(2)
+        >>> maps = layer(ops.ones((4, 5, 5, 1)))
+        >>> maps.shape, layer(maps, transposed=True).shape
+        (TensorShape([4, 5, 5, 2]), TensorShape([4, 5, 5, 1]))
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        *,
+        use_bias: bool = True,
+        use_transposed_bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(use_bias, use_transposed_bias, **kwargs)
+        self.filters = check.integer("filters", filters)
+        self.kernel_size = check.integer("kernel_size", kernel_size)
+
+    def kernel_shape(self, size: int) -> tuple[int, ...]:
+        """Give `(kernel_size, kernel_size, size, filters)`."""
+        return self.kernel_size, self.kernel_size, size, self.filters
+
+    def forth(self, inputs: Any) -> Any:
+        """Convolve by the kernel."""
+        return ops.conv(inputs, self.kernel, padding="same")
+
+    def back(self, inputs: Any) -> Any:
+        """Convolve by the kernel's transpose."""
+        return ops.conv_transpose(inputs, self.kernel, strides=1, padding="same")
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size}
 
 
 @keras.saving.register_keras_serializable("zoo")
 class TiedModel(keras.Model):
-    """A Functional model whose sub-models `encoder` and `decoder` share their `TiedDense` layers.
+    """A Functional model whose sub-models `encoder` and `decoder` share their tied layers.
 
     Keras loads a layer that two sub-models share as two layers; this shares them again.
 
@@ -99,7 +191,7 @@ class TiedModel(keras.Model):
         encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
 
         def shared(layer: keras.Layer) -> keras.Layer:
-            return encoder.get_layer(layer.name) if isinstance(layer, TiedDense) else layer
+            return encoder.get_layer(layer.name) if isinstance(layer, Tied) else layer
 
         decoder = keras.models.clone_model(decoder, clone_function=shared)
         outputs = model.layers[-1](decoder(encoder(model.input)))

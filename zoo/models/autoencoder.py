@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from keras import layers
 from zoo import arguments as check
 from zoo.blocks import POOLINGS, conv_block, dense_block, doubled
 from zoo.bottleneck import Bottleneck
-from zoo.layers import TiedDense, TiedModel
+from zoo.layers import TiedConv2D, TiedDense, TiedModel
 from zoo.registry import register
 
 DENSE: dict[str, dict[str, Any]] = {
@@ -160,11 +161,11 @@ def dense_autoencoder(
     encoder = keras.Model(inputs, ends.latent(x, forth[-1]), name="encoder")
 
     codes = x = ends.codes()
-    back = [functools.partial(layer, transposed=True) for layer in forth] if tied else []
+    back = _transposed(forth if tied else [])
     for index in range(len(hidden_units), 0, -1):
-        layer = back.pop() if tied else None
+        layer = next(back, None)
         x = dense_block(x, hidden_units[index - 1], layer=layer, name=f"decode{index}", **block)
-    x = back.pop()(x) if tied else layers.Dense(ends.size, name="output")(x)
+    x = next(back, layers.Dense(ends.size, name="output"))(x)
     if len(inputs.shape) > 2:
         x = layers.Reshape(inputs.shape[1:], name="image_shape")(x)
     return ends.join(encoder, codes, x, name=name, model=TiedModel if tied else keras.Model)
@@ -190,6 +191,7 @@ def conv_autoencoder(
     sparsity: str = "l1",
     penalty_weight: float = 0.1,
     beta: float = 1.0,
+    tied: bool = False,
     activation: Any = "relu",
     batch_norm: bool = True,
     dropout: float = 0.0,
@@ -218,6 +220,7 @@ def conv_autoencoder(
         sparsity: See `dense_autoencoder`.
         penalty_weight: See `dense_autoencoder`.
         beta: See `dense_autoencoder`.
+        tied: The decoder's kernels are the encoder's, transposed; those of strided pooling apart.
         activation: Name of a Keras activation, or a callable.
         batch_norm: Normalize between each convolution, whose bias then goes, and its activation.
         dropout: Rate in [0, 1), below the code.
@@ -251,6 +254,7 @@ def conv_autoencoder(
         batch_norm=check.flag("batch_norm", batch_norm),
         skip_connection=check.flag("skip_connections", skip_connections),
     )
+    tied = check.flag("tied", tied)
     check.one_of("pooling", pooling, POOLINGS)
     check.image_shape("input_shape", input_shape)
     ends = Bottleneck(
@@ -268,6 +272,8 @@ def conv_autoencoder(
 
     image = ends.inputs()
     x = ends.prepared(image)
+    kernels = _tied_convs(filters, convs, kernel_size, batch_norm) if tied else []
+    forth, back = iter(kernels), _transposed(kernels)
     sizes = []
     for index, (width, count) in enumerate(zip(filters, convs, strict=True), start=1):
         sizes.append(x.shape[1:3])
@@ -277,14 +283,17 @@ def conv_autoencoder(
             convs=count,
             pooling=pooling,
             pool_padding="same",
+            conv_layers=list(islice(forth, count)),
             name=f"block{index}",
             **block,
         )
     smallest = x.shape[1:]
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dropout(dropout, name="dropout")(x) if dropout else x
-    latent = ends.latent(x, layers.Dense(latent_dim, name="code"))
-    encoder = keras.Model(image, latent, name="encoder")
+    code: Any = layers.Dense(latent_dim, name="code")
+    if tied:
+        code = TiedDense(latent_dim, use_transposed_bias=not batch_norm, name="code")
+    encoder = keras.Model(image, ends.latent(x, code), name="encoder")
 
     codes = ends.codes()
     x = dense_block(
@@ -292,6 +301,7 @@ def conv_autoencoder(
         math.prod(smallest),
         activation=block["activation"],
         batch_norm=batch_norm,
+        layer=functools.partial(code, transposed=True) if tied else None,
         name="decode_dense",
     )
     x = layers.Reshape(smallest, name="decode_shape")(x)
@@ -300,9 +310,18 @@ def conv_autoencoder(
         # The last convolution of the last block is the output's.
         width, count = filters[max(index - 2, 0)], convs[index - 1] - (index == 1)
         if count:
-            x = conv_block(x, width, convs=count, pooling=None, name=f"decode{index}", **block)
-    x = layers.Conv2D(image.shape[-1], kernel_size, padding="same", name="output")(x)
-    return ends.join(encoder, codes, x, name=name)
+            x = conv_block(
+                x,
+                width,
+                convs=count,
+                pooling=None,
+                conv_layers=list(islice(back, count)),
+                name=f"decode{index}",
+                **block,
+            )
+    last = layers.Conv2D(image.shape[-1], kernel_size, padding="same", name="output")
+    x = next(back, last)(x)
+    return ends.join(encoder, codes, x, name=name, model=TiedModel if tied else keras.Model)
 
 
 def _dense_layers(
@@ -320,3 +339,30 @@ def _dense_layers(
         else:
             made.append(layers.Dense(units, use_bias=bias, name=name))
     return made
+
+
+def _tied_convs(
+    filters: Sequence[int], convs: Sequence[int], kernel_size: int, batch_norm: bool
+) -> list[keras.Layer]:
+    """Make the encoder's convolutions; batch normalization replaces biases."""
+    widths = [
+        (width, f"block{block}_conv{index}")
+        for block, (width, count) in enumerate(zip(filters, convs, strict=True), start=1)
+        for index in range(1, count + 1)
+    ]
+    return [
+        TiedConv2D(
+            width,
+            kernel_size,
+            use_bias=not batch_norm,
+            # The first one's way back makes the output.
+            use_transposed_bias=not batch_norm or name == widths[0][1],
+            name=name,
+        )
+        for width, name in widths
+    ]
+
+
+def _transposed(forth: Sequence[keras.Layer]) -> Iterator[Any]:
+    """Give the ways back of layers, the last one's first."""
+    return iter([functools.partial(layer, transposed=True) for layer in reversed(forth)])

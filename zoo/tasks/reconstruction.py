@@ -118,16 +118,18 @@ class ReconstructionTask(Task):
         rows["rebuilt"] = keras.ops.convert_to_numpy(rebuilt)
         labels = data.test.labels
         codes = encoder.predict(self.batches(data.test, 256), verbose=0)
-        ends = [int(np.argmax(labels == label)) for label in np.unique(labels)]
-        pairs = list(zip(ends, ends[1:] + ends[:1], strict=True))[:5]
+        found = np.unique(labels)
+        ends = {data.class_names[label]: int(np.argmax(labels == label)) for label in found}
+        if len(found) == 1:
+            ends = {f"image {index}": index for index in range(min(6, len(labels)))}
+        names = list(ends)
+        pairs = list(zip(names, names[1:] + names[:1], strict=True))[:5]
         return [
             plots.image_rows(rows, directory / "reconstructions.png"),
             plots.image_rows(
                 {
-                    f"{data.class_names[labels[a]]} to {data.class_names[labels[b]]}": interpolate(
-                        decoder, codes[a], codes[b]
-                    )
-                    for a, b in pairs
+                    f"{start} to {end}": interpolate(decoder, codes[ends[start]], codes[ends[end]])
+                    for start, end in pairs
                 },
                 directory / "interpolations.png",
             ),
