@@ -98,15 +98,15 @@ def processor() -> str:
 
 
 def report(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
-    """Print the rows as a table and save them, with what else was found, as results/NAME.json."""
-    console = Console()
-    console.print(_table(name, rows))
-    for key, value in more.items():
-        tabular = isinstance(value, list) and value
-        console.print(_table(key, value) if tabular else f"{key}: {value}")
+    """Save the rows, with what else was found, as results/NAME.json, and print them as a table."""
     content = {"machine": machine(), "rows": rows, **more}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    console = Console()
+    console.print(_table(name, rows))
+    for key, value in more.items():
+        tabular = isinstance(value, list) and value and isinstance(value[0], dict)
+        console.print(_table(key, value) if tabular else f"{key}: {value}")
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:
