@@ -33,10 +33,14 @@ MNIST: dict[str, Any] = dict(hidden_units=(1000, 500), latent_dim=24, activation
 MNIST_RECIPE: dict[str, Any] = dict(
     epochs=10, batch_size=128, optimizer="adam", learning_rate_schedule="cosine"
 )
-# The first one that was tried.
-FACES: dict[str, Any] = dict(filters=(16, 32, 64), convs_per_block=1, latent_dim=64)
+# Chosen on 6 of the training part's 30 people: augmentation gained most, tied weights a little.
+FACES: dict[str, Any] = dict(filters=(16, 32, 64), convs_per_block=1, latent_dim=256, tied=True)
 FACES_RECIPE: dict[str, Any] = dict(
-    epochs=150, batch_size=16, optimizer="adam", learning_rate_schedule="cosine"
+    epochs=150,
+    batch_size=16,
+    optimizer="adam",
+    learning_rate_schedule="cosine",
+    augment=zoo.data.Augment(flip=True, shift=6),
 )
 
 
@@ -122,14 +126,15 @@ def faces(validate: bool) -> None:
     data = zoo.load_data(((images[seen], None), (images[unseen], None)), validation_fraction=0)
     test = data.test.images(np.arange(len(data.test)))
     rows, codecs = [], []
-    for weight in (2.0, 10.0, 50.0):
+    for weight in (0.003, 0.03, 0.3):
         codecs.append(train("conv_autoencoder", data, weight, 0, FACES, FACES_RECIPE))
         rows.append({"penalty_weight": weight, **judge(codecs[-1], test)})
         print(rows[-1])
     if validate:
         return
     curves = rate_distortion(test, codecs)
-    publish("codecs_faces", rows, curves, net=FACES, recipe=FACES_RECIPE)
+    recipe = {**FACES_RECIPE, "augment": repr(FACES_RECIPE["augment"])}
+    publish("codecs_faces", rows, curves, net=FACES, recipe=recipe)
 
 
 if __name__ == "__main__":
