@@ -38,6 +38,12 @@ def test_every_public_name_is_found_and_listed():
             package.nothing  # noqa: B018
 
 
+def test_modules_of_the_interface_need_no_import_of_their_own():
+    program = "import zoo; zoo.data.Augment, zoo.tasks.get, zoo.layers.TiedConv2D"
+    result = run(sys.executable, "-c", program)
+    assert result.returncode == 0, result.stderr
+
+
 def test_help_loads_no_framework():
     program = (
         "import sys\nfrom zoo.cli import main\n"

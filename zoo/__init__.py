@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo import data, layers, metrics, optimizers, plots, tasks
     from zoo.codec import ImageCodec
     from zoo.data import Dataset, load_data
     from zoo.estimators import AutoencoderDetector, AutoencoderTransformer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from zoo.training import train
     from zoo.transfer import features, transfer_weights
 
-# Where each public name is defined.
+# Where each public name is defined, but for the modules.
 _homes = {
     "AutoencoderDetector": "zoo.estimators",
     "AutoencoderTransformer": "zoo.estimators",
@@ -57,6 +58,7 @@ __all__ = [
     "cascade_cnn",
     "conv_autoencoder",
     "create",
+    "data",
     "deepface",
     "deepid",
     "dense_autoencoder",
@@ -64,18 +66,25 @@ __all__ = [
     "export_saved_model",
     "face_cnn",
     "features",
+    "layers",
     "list_models",
     "load_data",
     "load_run",
+    "metrics",
     "mlp",
+    "optimizers",
+    "plots",
+    "tasks",
     "train",
     "transfer_weights",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _homes:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _homes:
+        return importlib.import_module(f"{__name__}.{name}")
     value = globals()[name] = getattr(importlib.import_module(_homes[name]), name)
     return value
 
