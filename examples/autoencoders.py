@@ -68,7 +68,7 @@ def detect(source: str, normal: int) -> None:
     """Find the images that are not of one class, having seen that class alone."""
     data = zoo.load_data(source)
     shape = data.input_shape
-    detector = zoo.AutoencoderDetector(16, kind="denoising", contamination=0.05, random_state=0)
+    detector = zoo.AutoencoderDetector(16, contamination=0.05, random_state=0)
     detector.fit(rows_of(data.train)[data.train.labels == normal])
     test = rows_of(data.test)
     scores, truth = detector.score_samples(test), data.test.labels == normal

@@ -17,10 +17,7 @@ from zoo.layers import (
     EntropyBottleneck,
     GaussianSampling,
     Sparsity,
-    TiedConv2D,
-    TiedModel,
 )
-from zoo.layers.tied import Tied
 
 IMAGES = np.random.default_rng(0).random((32, 9, 7, 1), dtype="float32")
 
@@ -89,80 +86,22 @@ def test_a_linear_autoencoder_is_an_affine_map_of_rank_latent_dim():
     np.testing.assert_allclose(middle[0], (outputs[0] + outputs[1]) / 2, atol=1e-5)
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_tied_weights_are_transposes_also_after_loading(tmp_path, batch_norm):
-    model = zoo.dense_autoencoder(
-        (9, 7, 1), 3, hidden_units=(16, 8), tied=True, batch_norm=batch_norm
-    )
-    model.compile("adam", "mse")
-    model.fit(IMAGES, IMAGES, epochs=2, verbose=0)
-    model.save(tmp_path / "tied.keras")
-    again = keras.saving.load_model(tmp_path / "tied.keras")
-    np.testing.assert_array_equal(
-        model.predict(IMAGES, verbose=0), again.predict(IMAGES, verbose=0)
-    )
-    again.fit(IMAGES, IMAGES, epochs=2, verbose=0)
-    assert isinstance(again, TiedModel)
-    encoder, decoder = again.get_layer("encoder"), again.get_layer("decoder")
-    for name in ("dense1", "dense2", "code"):
-        assert encoder.get_layer(name) is decoder.get_layer(name)
-    untied = zoo.dense_autoencoder((9, 7, 1), 3, hidden_units=(16, 8), batch_norm=batch_norm)
-    kernels = 63 * 16 + 16 * 8 + 8 * 3
-    assert model.count_params() == again.count_params() == untied.count_params() - kernels
+def test_weights_of_both_halves_are_transferred():
+    source, target = zoo.conv_autoencoder((9, 7, 1), 3), zoo.conv_autoencoder((9, 7, 1), 5)
+    transfer = zoo.transfer_weights(source, target)
+    assert set(transfer.skipped) == {"encoder/code", "decoder/decode_dense"}
+    name = "block2_conv1"
+    kernels = [model.get_layer("encoder").get_layer(name).kernel for model in (source, target)]
+    np.testing.assert_array_equal(*map(np.asarray, kernels))
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("pooling", ["max", "stride"])
-def test_tied_convolutions_are_transposes_also_after_loading(tmp_path, batch_norm, pooling):
-    arguments = dict(filters=(4,), pooling=pooling, batch_norm=batch_norm)
-    model = zoo.conv_autoencoder((9, 7, 1), 3, tied=True, skip_connections=True, **arguments)
-    model.compile("adam", "mse")
-    model.fit(IMAGES, IMAGES, epochs=2, verbose=0)
-    model.save(tmp_path / "tied.keras")
-    again = keras.saving.load_model(tmp_path / "tied.keras")
-    np.testing.assert_array_equal(
-        model.predict(IMAGES, verbose=0), again.predict(IMAGES, verbose=0)
-    )
-    encoder, decoder = again.get_layer("encoder"), again.get_layer("decoder")
-    for name in ("block1_conv1", "block1_conv2", "code"):
-        assert encoder.get_layer(name) is decoder.get_layer(name)
-    untied = zoo.conv_autoencoder((9, 7, 1), 3, skip_connections=True, **arguments)
-    kernels = 9 * (1 * 4 + 4 * 4) + 5 * 4 * 4 * 3
-    assert model.count_params() == again.count_params() == untied.count_params() - kernels
-
-
-@pytest.mark.parametrize(("filters", "convs"), [((4, 8, 16), (1, 2, 3)), ((8, 4), (2, 1))])
-def test_tied_cascades_mirror_their_blocks(filters, convs):
-    model = zoo.conv_autoencoder((29, 31, 3), 5, filters=filters, convs_per_block=convs, tied=True)
-    assert model.output_shape == (None, 29, 31, 3)
-    shared = [layer for layer in model.get_layer("encoder").layers if isinstance(layer, Tied)]
-    assert len(shared) == sum(convs) + 1
-    decoder = model.get_layer("decoder").layers
-    assert [layer for layer in decoder if isinstance(layer, Tied)] == shared[::-1]
-    assert not any(type(layer) in (keras.layers.Conv2D, keras.layers.Dense) for layer in decoder)
-
-
-@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5])
-def test_a_transposed_convolution_is_the_adjoint(kernel_size):
-    generator = np.random.default_rng(0)
-    layer = TiedConv2D(3, kernel_size, use_bias=False, use_transposed_bias=False)
-    x = generator.normal(size=(2, 9, 7, 2)).astype("float32")
-    y = generator.normal(size=(2, 9, 7, 3)).astype("float32")
-    forth = np.sum(np.asarray(layer(x)) * y)
-    back = np.sum(x * np.asarray(layer(y, transposed=True)))
-    np.testing.assert_allclose(forth, back, rtol=1e-4)
-
-
-def test_a_tied_decoder_computes_with_the_transposed_kernel(tmp_path):
-    model = zoo.dense_autoencoder((12,), 3, hidden_units=(), tied=True, data_range="real")
-    kernel = model.get_layer("encoder").get_layer("code").kernel.numpy()
-    codes = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
-    model.get_layer("decoder").save(tmp_path / "decoder.keras")
-    for decoder in (
-        model.get_layer("decoder"),
-        keras.saving.load_model(tmp_path / "decoder.keras"),
-    ):
-        np.testing.assert_allclose(decoder.predict(codes, verbose=0), codes @ kernel.T, rtol=1e-5)
+def test_numpys_integers_will_do():
+    two = np.int64(2)
+    model = zoo.dense_autoencoder((np.int64(12),), two, hidden_units=(two,), data_range="real")
+    assert model.output_shape == (None, 12)
+    shape = (np.int64(9), np.int64(7), np.int64(1))
+    model = zoo.conv_autoencoder(shape, two, filters=(two,), kernel_size=np.int64(3))
+    assert model.output_shape == (None, 9, 7, 1)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +298,8 @@ def test_every_kind_trains_on_other_backends(backend):
         ("Did you mean 'denoising'", dict(kind="denoise")),
         ("`noise`", dict(kind="denoising", noise="poisson")),
         ("`noise_level`", dict(kind="denoising", noise_level=-1)),
-        ("`level`", dict(kind="denoising", noise="masking", noise_level=1.5)),
+        ("`noise_level`", dict(kind="denoising", noise="masking", noise_level=1.5)),
+        ("`activation` must be one of", dict(activation="glu")),
         ("`sparsity`", dict(kind="sparse", sparsity="l2")),
         ("`penalty_weight`", dict(kind="sparse", penalty_weight=-0.1)),
         ("`beta`", dict(kind="variational", beta=float("nan"))),

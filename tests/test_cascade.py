@@ -210,7 +210,7 @@ BAD_ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("argument", "arguments"), BAD_ARGUMENTS, ids=str)
+@pytest.mark.parametrize(("argument", "arguments"), BAD_ARGUMENTS)
 def test_bad_arguments_are_named(argument, arguments):
     with pytest.raises(ValueError, match=f"`{argument}"):
         zoo.cascade_cnn(**arguments)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 import zoo
-from zoo.codec import ImageCodec
+from zoo.codec import ImageCodec, rate_distortion
 from zoo.codec.stream import Stream
 
 DAMAGE = "no compressed images|damaged|of another codec"
@@ -225,6 +225,18 @@ def test_crafted_bytes_give_images_or_an_error(codec, count, payload):
 def test_another_shape_is_an_error(codec, shape):
     with clean("of another codec"):
         codec.decompress(Stream(codec._fingerprint(), 1, shape, bytes(20)).to_bytes())
+
+
+@pytest.mark.parametrize("symbols", [[[1, 2]], np.zeros((2, 6)), np.zeros(6, int)])
+def test_other_things_than_symbols_are_an_error(codec, symbols):
+    with clean(r"integers of shape \(images, 6\)"):
+        codec.decode(symbols)
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, 8, 8, 1), "uint8"), np.zeros((2, 8, 8, 2))])
+def test_curves_of_other_images_are_an_error(images):
+    with clean("1 or 3"):
+        rate_distortion(images, [])
 
 
 def test_a_header_without_an_end_is_an_error(codec):

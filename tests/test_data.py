@@ -253,6 +253,13 @@ def test_malformed_npz_files_are_refused(tmp_path):
     np.savez(path, x=GOOD_X.astype(object), y=GOOD_Y)
     with pytest.raises(ValueError, match=r"cannot be read: .*no Python objects"):
         load_data(path)
+    np.savez(path, x=GOOD_X)
+    assert load_data(path).num_classes == 1
+    np.savez(path, x_train=GOOD_X, x_test=GOOD_X[:5])
+    assert len(load_data(path).test) == 5
+    np.savez(path, x_train=GOOD_X, y_train=GOOD_Y, x_test=GOOD_X[:5])
+    with pytest.raises(ValueError, match="holds the arrays x_train, y_train, x_test"):
+        load_data(path)
     np.savez(path, x=GOOD_X, labels=GOOD_Y)
     with pytest.raises(ValueError, match="holds the arrays x, labels"):
         load_data(path)

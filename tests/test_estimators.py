@@ -336,6 +336,7 @@ def test_a_keras_file_holds_the_threshold(detector, rows, tmp_path):
         (dict(learning_rate=0), "`learning_rate` must be a number above 0"),
         (dict(arguments={"latent_dim": 3}), "'latent_dim', which is a parameter"),
         (dict(arguments={"data_range": "unit"}), "'data_range', which"),
+        (dict(arguments=[1]), "must be a dictionary"),
         (dict(arguments={"dropuot": 0.1}), "Did you mean 'dropout'"),
         (dict(contamination=0.6), "`contamination` must be at most 0.5"),
         (dict(contamination=0), "`contamination` must be a number above 0"),

@@ -75,9 +75,12 @@ def test_images_without_labels_will_do(digits, tmp_path):
     assert len(ReconstructionTask().draw(run.model, data, tmp_path)) == 3
     pairs = zoo.load_data(((images[:100], None), (images[100:], None)))
     np.testing.assert_array_equal(pairs.test.images(np.arange(100)), images[100:])
-    with pytest.raises(ValueError, match="`num_classes`=1"):
+    with pytest.raises(ValueError, match="a single class, or no labels"):
         zoo.train("mlp_tiny", data, directory=tmp_path / "labels", verbose=0)
     assert not (tmp_path / "labels").exists()
+    for first, second in ((None, np.arange(100) % 2), (np.arange(100) % 2, None)):
+        with pytest.raises(ValueError, match="give both, or neither"):
+            zoo.load_data(((images[:100], first), (images[100:], second)))
 
 
 def test_batches_are_the_images_twice_in_the_parts_own_order(digits):

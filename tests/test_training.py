@@ -235,7 +235,7 @@ BAD_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("message", "options"), BAD_OPTIONS, ids=str)
+@pytest.mark.parametrize(("message", "options"), BAD_OPTIONS)
 def test_bad_options_are_refused_before_anything_is_written(message, options, digits, tmp_path):
     options = {"name": "cascade_cnn_tiny", "verbose": 0, **options}
     with pytest.raises(ValueError, match=message):

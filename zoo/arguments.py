@@ -195,7 +195,9 @@ def activation(name: str, value: Any) -> Any:
     if callable(value):
         return value
     known = [key for key in dir(keras.activations) if not key.startswith("_")]
-    known = [key for key in known if key not in ("deserialize", "get", "serialize")]
+    # The last two are no functions from a tensor to one of the same shape.
+    others = ("deserialize", "get", "serialize", "glu", "threshold")
+    known = [key for key in known if key not in others]
     return one_of(name, value, known)
 
 

@@ -56,20 +56,26 @@ class Bottleneck:
     output_activation: Any = None
 
     def __post_init__(self) -> None:
-        """Check every argument before a layer is made."""
-        if not (isinstance(self.input_shape, Sequence) and len(self.input_shape) == 1):
-            check.image_shape("input_shape", self.input_shape)
-        check.integers("input_shape", self.input_shape)
-        check.integer("latent_dim", self.latent_dim)
+        """Check every argument before a layer is made; NumPy's numbers become Python's."""
+        shape = self.input_shape
+        if not (isinstance(shape, Sequence) and len(shape) == 1):
+            check.image_shape("input_shape", shape)
         check.one_of("kind", self.kind, KINDS)
         check.one_of("noise", self.noise, NOISES)
-        check.number("noise_level", self.noise_level)
         check.one_of("sparsity", self.sparsity, SPARSITIES)
-        check.number("penalty_weight", self.penalty_weight, or_zero=True)
-        check.number("beta", self.beta, or_zero=True)
         check.one_of("data_range", self.data_range, DATA_RANGES)
         if self.output_activation is not None:
             check.activation("output_activation", self.output_activation)
+        level = check.number if self.noise == "gaussian" else check.rate
+        checked = {
+            "input_shape": check.integers("input_shape", shape),
+            "latent_dim": check.integer("latent_dim", self.latent_dim),
+            "noise_level": level("noise_level", self.noise_level),
+            "penalty_weight": check.number("penalty_weight", self.penalty_weight, or_zero=True),
+            "beta": check.number("beta", self.beta, or_zero=True),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
         if self.data_range == "binary" and self.output_activation not in (None, "sigmoid"):
             raise ValueError(
                 "`data_range`='binary' needs a sigmoid output, which gives probabilities; "
@@ -133,7 +139,7 @@ class Bottleneck:
         outputs: Any,
         *,
         name: str,
-        model: type[keras.Model] = keras.Model,
+        model: Any = keras.Model,
     ) -> keras.Model:
         """Close the decoder, and put both halves together.
 
@@ -152,7 +158,8 @@ class Bottleneck:
         outputs = layers.Activation(activation, dtype="float32", name=last)(outputs)
         decoder = keras.Model(codes, outputs, name="decoder")
         named = layers.Identity(dtype="float32", name=last)  # Keras names outputs by the last layer
-        return model(encoder.input, named(decoder(encoder(encoder.input))), name=name)
+        inputs = self.inputs()  # were it the encoder's, the encoder's own output would hang on it
+        return model(inputs, named(decoder(encoder(inputs))), name=name)
 
 
 def _perturbation_step() -> float:

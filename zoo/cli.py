@@ -90,8 +90,12 @@ def export(run: str, path: str) -> None:
     )
 
 
+# Words of JSON and of shells, which Python spells otherwise.
+_LITERALS = {"true": "True", "false": "False", "null": "None"}
+
+
 def key_values(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read `KEY=VALUE` options; values are Python literals, or else plain words.
+    """Read `KEY=VALUE` options; values are Python's literals, or JSON's, or else plain words.
 
     Args:
         pairs: What the user gave.
@@ -112,7 +116,7 @@ def key_values(pairs: tuple[str, ...]) -> dict[str, Any]:
         if not (key and separator):
             raise ValueError(f"Expected KEY=VALUE, received {pair!r}.")
         try:
-            values[key] = ast.literal_eval(text)
+            values[key] = ast.literal_eval(_LITERALS.get(text, text))
         except (ValueError, SyntaxError):
             values[key] = text
     return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +21,8 @@ class Transfer:
 
 def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
     """Copy the weights of every layer that two models share by name and shapes.
+
+    Layers of sub-models, such as an autoencoder's halves, are named `encoder/code`.
 
     For fine-tuning: build the model anew with another number of classes or another head, and
     keep what was learned below.
@@ -43,8 +45,7 @@ def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
         >>> transfer_weights(digits, letters).skipped
         {'classifier': 'shapes differ: (128, 10), (10,) and (128, 26), (26,)'}
     """
-    sources = {layer.name: layer for layer in source.layers if layer.weights}
-    targets = {layer.name: layer for layer in target.layers if layer.weights}
+    sources, targets = dict(_layers(source)), dict(_layers(target))
     skipped = dict.fromkeys(sources.keys() - targets.keys(), "not in the target")
     loaded = []
     for name, layer in targets.items():
@@ -68,7 +69,7 @@ def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Mode
 
     Args:
         model: A Functional or Sequential model.
-        layer_names: Name of a layer, or several.
+        layer_names: Name of a layer, or several; a sub-model counts as one.
 
     Returns:
         A model from the same inputs to the output of the named layer, or for several names to a
@@ -87,25 +88,45 @@ def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Mode
         raise ValueError(
             f"`model` must be a Functional model or a built Sequential one, received {model!r}."
         )
-    known = {layer.name: layer for layer in model.layers}
-
-    def output(name: str) -> Any:
+    if not layer_names:
+        raise ValueError("`layer_names` must name at least one layer, received none.")
+    inputs, known = _outputs(model)
+    for name in [layer_names] if isinstance(layer_names, str) else layer_names:
         if name not in known:
             raise ValueError(
                 f"Model {model.name!r} has no layer {name!r}. {suggestion(name, known)}"
             )
-        return known[name].output
-
     if isinstance(layer_names, str):
-        outputs = output(layer_names)
-    elif layer_names:
-        outputs = {name: output(name) for name in layer_names}
+        outputs = known[layer_names]
     else:
-        raise ValueError("`layer_names` must name at least one layer, received none.")
+        outputs = {name: known[name] for name in layer_names}
+    return keras.Model(inputs, outputs, name=f"{model.name}_features")
+
+
+def _outputs(model: keras.Model) -> tuple[Any, dict[str, Any]]:
+    """Apply a model's layers to new inputs; gives these, and the layers' outputs by name.
+
+    A layer's own `output` is another model's where the layer is a model, or is shared.
+    """
     single = len(model.inputs) == 1  # a Sequential model has no `input`
-    return keras.Model(
-        model.inputs[0] if single else model.input, outputs, name=f"{model.name}_features"
-    )
+    plain = keras.Model(model.inputs[0] if single else model.input, model.outputs)
+    outputs = {}
+
+    def apply(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        outputs[layer.name] = layer(*args, **kwargs)
+        return outputs[layer.name]
+
+    clone = keras.models.clone_model(plain, clone_function=lambda layer: layer, call_function=apply)
+    return clone.input, {**{tensor.name: tensor for tensor in clone.inputs}, **outputs}
+
+
+def _layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
+    """List the layers that have weights, those of sub-models too, by name."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer, f"{prefix}{layer.name}/")
+        elif layer.weights:
+            yield prefix + layer.name, layer
 
 
 def _shapes(layer: keras.Layer) -> list[tuple[int, ...]]:

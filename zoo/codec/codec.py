@@ -169,7 +169,16 @@ class ImageCodec:
 
         Returns:
             float32 `(images, height, width, channels)`.
+
+        Raises:
+            ValueError: If the symbols are of another shape or type.
         """
+        symbols, latent_dim = np.asarray(symbols), self._bottleneck.tables.shape[0]
+        if symbols.shape[1:] != (latent_dim,) or symbols.dtype.kind not in "iu":
+            raise ValueError(
+                f"`symbols` must be integers of shape (images, {latent_dim}), received "
+                f"{symbols.dtype} of shape {symbols.shape}."
+            )
         images = np.empty((len(symbols), *self._shape), np.float32)
         for start in range(0, len(symbols), CHUNK):
             chunk = symbols[start : start + CHUNK].astype(np.float32)

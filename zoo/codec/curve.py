@@ -42,7 +42,7 @@ def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[st
         or tiled into one file, and with each image alone.
 
     Raises:
-        ValueError: If the images are not such as `ImageCodec.compress` takes.
+        ValueError: If the images are of another shape or type.
 
     Example:
         >>> import zoo
@@ -51,6 +51,11 @@ def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[st
         [('ours, together', 0), ('ours, each alone', 0), ('JPEG, together', 8),
          ('JPEG, each alone', 8), ('WebP, together', 8), ('WebP, each alone', 8)]
     """
+    if images.dtype.kind != "f" or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            "`images` must be floats of shape (images, height, width, 1 or 3), received "
+            f"{images.dtype} of shape {images.shape}."
+        )
     curves: dict[str, list[Point]] = {"ours, together": [], "ours, each alone": []}
     pixels = images.shape[0] * images.shape[1] * images.shape[2]
     for codec in codecs:

@@ -179,6 +179,11 @@ def from_arrays(
         ('a', 'b')
     """
     has_test = x_test is not None
+    if has_test and (y is None) != (y_test is None):
+        without = "training" if y is None else "test"
+        raise ValueError(
+            f"The {without} part has no labels, and the other one has: give both, or neither."
+        )
     train = _array_part("the training part" if has_test else "the data", x, y)
     test = _array_part("the test part", x_test, y_test) if has_test else None
     if test and test.input_shape != train.input_shape:

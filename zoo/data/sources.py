@@ -41,7 +41,8 @@ def load_data(
               "cifar10" (`<name>.npz` in the folder that the environment variable `ZOO_DATA_DIR`
               names if it is there, else `keras.datasets`, which downloads it once);
             - the path of an `.npz` file with the arrays `x` and `y`, or `x_train`, `y_train`,
-              `x_test` and `y_test` (in lower or upper case), and optionally `class_names`;
+              `x_test` and `y_test` (in lower or upper case), and optionally `class_names`; or with
+              `x`, or `x_train` and `x_test`, alone;
             - the path of a folder with one folder of images a class (JPEG, PNG, BMP, WebP, or GIF,
               of which the first frame counts), or with such folders inside `train`, `test` and
               optionally `validation`. Images are read when they are needed, never all at once.
@@ -177,11 +178,13 @@ def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
     if class_names is None and "class_names" in arrays:
         class_names = [str(name) for name in np.ravel(arrays["class_names"])]
     for keys in (("x_train", "y_train", "x_test", "y_test"), ("x", "y")):
-        if all(key in arrays for key in keys):
+        images_alone = set(arrays) == {key for key in keys if key.startswith("x")}
+        if images_alone or set(keys) <= set(arrays):
             return from_arrays(path.stem, *map(arrays.get, keys), class_names=class_names)
     raise ValueError(
         f"{path} holds the arrays {', '.join(arrays) or '(none)'}. Expected x and y, or x_train, "
-        "y_train, x_test and y_test. Rename them, or pass the arrays: load_data((images, labels))."
+        "y_train, x_test and y_test (an autoencoder does without those of y). Rename them, or pass "
+        "the arrays: load_data((images, labels))."
     )
 
 

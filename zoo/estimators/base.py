@@ -153,7 +153,9 @@ class AutoencoderEstimator(BaseEstimator):
     def _more_arguments(self) -> dict[str, Any]:
         known = inspect.signature(dense_autoencoder).parameters
         free = {name: known[name] for name in known if name not in OWN}
-        more = dict(self.arguments or {})
+        more = {} if self.arguments is None else self.arguments
+        if not isinstance(more, Mapping):
+            raise ValueError(f"`arguments` must be a dictionary, received {more!r}.")
         for name in more:
             if name in OWN:
                 raise ValueError(
@@ -165,7 +167,7 @@ class AutoencoderEstimator(BaseEstimator):
                     f"`arguments` holds {name!r}, which zoo.dense_autoencoder does not have. "
                     f"{suggestion(name, free)}"
                 )
-        return more
+        return dict(more)
 
     def _seed(self) -> int:
         """Draw a seed by `random_state`; `None` leaves NumPy's global state alone."""

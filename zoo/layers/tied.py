@@ -16,13 +16,21 @@ class Tied(keras.layers.Layer):
     Args:
         use_bias: Whether the way forth has a bias.
         use_transposed_bias: Whether the way back has one.
+        input_dim: Size of the inputs' last axis; `None` takes the first ones', which go forth.
         **kwargs: As `keras.layers.Layer` takes them.
     """
 
     kernel: Any
 
-    def __init__(self, use_bias: bool, use_transposed_bias: bool, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        use_bias: bool,
+        use_transposed_bias: bool,
+        input_dim: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.input_dim = input_dim if input_dim is None else check.integer("input_dim", input_dim)
         self.use_bias = check.flag("use_bias", use_bias)
         self.use_transposed_bias = check.flag("use_transposed_bias", use_transposed_bias)
 
@@ -40,7 +48,8 @@ class Tied(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Create the kernel, by the shape that the way forth takes."""
-        self.kernel = self.add_weight(shape=self.kernel_shape(input_shape[-1]), name="kernel")
+        self.input_dim = self.input_dim or input_shape[-1]
+        self.kernel = self.add_weight(shape=self.kernel_shape(self.input_dim), name="kernel")
         size, outputs = self.kernel.shape[-2:]
         self.bias = self.transposed_bias = None
         if self.use_bias:
@@ -62,13 +71,13 @@ class Tied(keras.layers.Layer):
         return keras.KerasTensor((*inputs.shape[:-1], size), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        own = {"use_bias": self.use_bias, "use_transposed_bias": self.use_transposed_bias}
+        """Give the constructor's arguments; a decoder loaded alone needs the inputs' size."""
+        own = {
+            "use_bias": self.use_bias,
+            "use_transposed_bias": self.use_transposed_bias,
+            "input_dim": self.input_dim,
+        }
         return {**super().get_config(), **own}
-
-    def get_build_config(self) -> dict[str, Any]:
-        """Give the shape that the way forth takes, for a decoder that is loaded alone."""
-        return {"input_shape": (None, self.kernel.shape[-2])}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -79,6 +88,7 @@ class TiedDense(Tied):
         units: Number of outputs.
         use_bias: Whether the way forth has a bias.
         use_transposed_bias: Whether the way back has one.
+        input_dim: Size of the inputs' last axis; `None` takes the first ones', which go forth.
         **kwargs: As `keras.layers.Layer` takes them.
 
     Reference:
@@ -127,6 +137,7 @@ class TiedConv2D(Tied):
         kernel_size: Side of the kernel.
         use_bias: Whether the way forth has a bias.
         use_transposed_bias: Whether the way back has one.
+        input_dim: Size of the inputs' last axis; `None` takes the first ones', which go forth.
         **kwargs: As `keras.layers.Layer` takes them.
 
     Reference:
@@ -173,26 +184,36 @@ class TiedConv2D(Tied):
 class TiedModel(keras.Model):
     """A Functional model whose sub-models `encoder` and `decoder` share their tied layers.
 
-    Keras loads a layer that two sub-models share as two layers; this shares them again.
+    Keras loads and clones a layer that two sub-models share as two layers; this shares them again.
+
+    Args:
+        inputs: As `keras.Model` takes them.
+        outputs: What the decoder makes of what the encoder makes of the inputs, and one more layer.
+        name: The model's name.
+        **kwargs: As `keras.Model` takes them.
 
     Example:
         >>> import zoo
         >>> model = zoo.dense_autoencoder((8, 8, 1), 4, hidden_units=(32,), tied=True)
-        >>> again = TiedModel.from_config(model.get_config())
+        >>> again = keras.models.clone_model(model)
         >>> encoder, decoder = again.get_layer("encoder"), again.get_layer("decoder")
         >>> encoder.get_layer("code") is decoder.get_layer("code")
         True
     """
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
-        """Make the model of its configuration."""
-        model = super().from_config(config, custom_objects)
-        encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(inputs, _shared(inputs, outputs), name=name, **kwargs)
 
-        def shared(layer: keras.Layer) -> keras.Layer:
-            return encoder.get_layer(layer.name) if isinstance(layer, Tied) else layer
 
-        decoder = keras.models.clone_model(decoder, clone_function=shared)
-        outputs = model.layers[-1](decoder(encoder(model.input)))
-        return cls(model.input, outputs, name=model.name)
+def _shared(inputs: Any, outputs: Any) -> Any:
+    """Give the outputs that a decoder with the encoder's tied layers makes."""
+    model = keras.Model(inputs, outputs)
+    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
+
+    def of_encoder(layer: keras.Layer) -> keras.Layer:
+        return encoder.get_layer(layer.name) if isinstance(layer, Tied) else layer
+
+    if all(of_encoder(layer) is layer for layer in decoder.layers):
+        return outputs
+    decoder = keras.models.clone_model(decoder, clone_function=of_encoder)
+    return model.layers[-1](decoder(encoder(inputs)))

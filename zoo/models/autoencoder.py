@@ -90,7 +90,8 @@ def dense_autoencoder(
             their quantity (a bit) costs.
         beta: Of the kind "variational": what a nat costs. With squared error, `beta` is twice the
             variance of the pixels' noise; with `data_range="binary"`, 1 is the evidence bound.
-        tied: The decoder's kernels are the encoder's, transposed.
+        tied: The decoder's kernels are the encoder's, transposed. Save such a model itself: Keras
+            writes `.keras` files of other models made of both its halves, but does not load them.
         activation: Name of a Keras activation, or a callable.
         batch_norm: Normalize between each hidden linear operation, whose bias then goes, and its
             activation.
@@ -107,7 +108,7 @@ def dense_autoencoder(
         An uncompiled Functional model from `image`, `(batch, height, width, channels)`, or
         `features`, `(batch, size)`, to `reconstruction` (`probabilities` if binary), of the same
         shape. Its layers `encoder` (to `latent`, `(batch, latent_dim)`, float32) and `decoder` are
-        models of their own.
+        models of their own; `zoo.features(model, ["encoder", "decoder"])` gives both outputs.
 
     Raises:
         ValueError: If an argument is illegal.
@@ -155,7 +156,7 @@ def dense_autoencoder(
     inputs = ends.inputs()
     x = ends.prepared(inputs)
     x = layers.Flatten(name="flatten")(x) if len(inputs.shape) > 2 else x
-    forth = _dense_layers(hidden_units, latent_dim, batch_norm, tied)
+    forth = _dense_layers(hidden_units, ends.latent_dim, batch_norm, tied)
     for layer, units in zip(forth, hidden_units, strict=False):
         x = dense_block(x, units, layer=layer, name=layer.name, **block)
     encoder = keras.Model(inputs, ends.latent(x, forth[-1]), name="encoder")
@@ -220,7 +221,7 @@ def conv_autoencoder(
         sparsity: See `dense_autoencoder`.
         penalty_weight: See `dense_autoencoder`.
         beta: See `dense_autoencoder`.
-        tied: The decoder's kernels are the encoder's, transposed; those of strided pooling apart.
+        tied: See `dense_autoencoder`; strided pooling has kernels of its own.
         activation: Name of a Keras activation, or a callable.
         batch_norm: Normalize between each convolution, whose bias then goes, and its activation.
         dropout: Rate in [0, 1), below the code.
@@ -232,7 +233,8 @@ def conv_autoencoder(
     Returns:
         An uncompiled Functional model from `image`, `(batch, height, width, channels)`, to
         `reconstruction` (`probabilities` if binary), of the same shape. Its layers `encoder` (to
-        `latent`, `(batch, latent_dim)`, float32) and `decoder` are models of their own.
+        `latent`, `(batch, latent_dim)`, float32) and `decoder` are models of their own;
+        `zoo.features(model, ["encoder", "decoder"])` gives both outputs.
 
     Raises:
         ValueError: If an argument is illegal.
@@ -248,8 +250,9 @@ def conv_autoencoder(
     filters = check.integers("filters", filters)
     convs = check.integers("convs_per_block", convs_per_block, length=len(filters))
     dropout = check.rate("dropout", dropout)
+    kernel_size = check.integer("kernel_size", kernel_size)
     block: dict[str, Any] = dict(
-        kernel_size=check.integer("kernel_size", kernel_size),
+        kernel_size=kernel_size,
         activation=check.activation("activation", activation),
         batch_norm=check.flag("batch_norm", batch_norm),
         skip_connection=check.flag("skip_connections", skip_connections),
@@ -290,9 +293,9 @@ def conv_autoencoder(
     smallest = x.shape[1:]
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dropout(dropout, name="dropout")(x) if dropout else x
-    code: Any = layers.Dense(latent_dim, name="code")
+    code: Any = layers.Dense(ends.latent_dim, name="code")
     if tied:
-        code = TiedDense(latent_dim, use_transposed_bias=not batch_norm, name="code")
+        code = TiedDense(ends.latent_dim, use_transposed_bias=not batch_norm, name="code")
     encoder = keras.Model(image, ends.latent(x, code), name="encoder")
 
     codes = ends.codes()

@@ -29,6 +29,11 @@ class ClassificationTask(Task):
 
     def model_arguments(self, data: Dataset) -> dict[str, Any]:
         """Give the shape of the images and the number of classes."""
+        if data.num_classes < 2:
+            raise ValueError(
+                f"Data {data.name!r} have a single class, or no labels: classification needs two "
+                "classes. Autoencoders need none."
+            )
         return {"input_shape": data.input_shape, "num_classes": data.num_classes}
 
     def check(self, model: keras.Model, data: Dataset) -> None:
