@@ -9,7 +9,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_every_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     code = "\n".join(blocks).replace("max_trials=20", "max_trials=1")
     names = {}
     exec(compile(code, "README.md", "exec"), names)
@@ -17,4 +17,5 @@ def test_every_example_runs(tmp_path, monkeypatch):
     assert names["result"].max_difference < 0.02
     assert (tmp_path / "search.png").exists()
     assert names["rebuilt"].shape == names["images"].shape
+    assert names["twins"].output_names == ["distance"]
     assert names["codes"].shape == (100, 2)

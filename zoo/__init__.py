@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import data, layers, metrics, optimizers, plots, tasks
+    from zoo import data, layers, losses, metrics, optimizers, plots, tasks
     from zoo.codec import ImageCodec
     from zoo.data import Dataset, load_data
     from zoo.estimators import AutoencoderDetector, AutoencoderTransformer
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zoo.models.autoencoder import conv_autoencoder, dense_autoencoder
     from zoo.models.cascade import cascade_cnn, mlp
     from zoo.models.face import deepface, deepid, face_cnn
+    from zoo.models.siamese import embedding, siamese
     from zoo.registry import create, describe, list_models
     from zoo.runs import Run, load_run
     from zoo.training import train
@@ -37,6 +38,7 @@ _homes = {
     "deepid": "zoo.models.face",
     "dense_autoencoder": "zoo.models.autoencoder",
     "describe": "zoo.registry",
+    "embedding": "zoo.models.siamese",
     "export_saved_model": "zoo.export",
     "face_cnn": "zoo.models.face",
     "features": "zoo.transfer",
@@ -44,6 +46,7 @@ _homes = {
     "load_data": "zoo.data",
     "load_run": "zoo.runs",
     "mlp": "zoo.models.cascade",
+    "siamese": "zoo.models.siamese",
     "train": "zoo.training",
     "transfer_weights": "zoo.transfer",
 }
@@ -63,6 +66,7 @@ __all__ = [
     "deepid",
     "dense_autoencoder",
     "describe",
+    "embedding",
     "export_saved_model",
     "face_cnn",
     "features",
@@ -70,10 +74,12 @@ __all__ = [
     "list_models",
     "load_data",
     "load_run",
+    "losses",
     "metrics",
     "mlp",
     "optimizers",
     "plots",
+    "siamese",
     "tasks",
     "train",
     "transfer_weights",

@@ -90,7 +90,7 @@ def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Mode
         )
     if not layer_names:
         raise ValueError("`layer_names` must name at least one layer, received none.")
-    inputs, known = _outputs(model)
+    inputs, known = layer_outputs(model)
     for name in [layer_names] if isinstance(layer_names, str) else layer_names:
         if name not in known:
             raise ValueError(
@@ -103,10 +103,22 @@ def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Mode
     return keras.Model(inputs, outputs, name=f"{model.name}_features")
 
 
-def _outputs(model: keras.Model) -> tuple[Any, dict[str, Any]]:
-    """Apply a model's layers to new inputs; gives these, and the layers' outputs by name.
+def layer_outputs(model: keras.Model) -> tuple[Any, dict[str, Any]]:
+    """Apply a model's layers to new inputs.
 
-    A layer's own `output` is another model's where the layer is a model, or is shared.
+    A layer's own `output` is another model's where the layer is a model itself, or is shared.
+
+    Args:
+        model: A Functional or built Sequential model.
+
+    Returns:
+        The inputs, in the structure that the model takes, and the layers' outputs by name.
+
+    Example:
+        >>> import zoo
+        >>> inputs, outputs = layer_outputs(zoo.mlp((8, 8, 1), 10))
+        >>> outputs["flatten"].shape
+        (None, 64)
     """
     single = len(model.inputs) == 1  # a Sequential model has no `input`
     plain = keras.Model(model.inputs[0] if single else model.input, model.outputs)

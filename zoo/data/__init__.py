@@ -4,6 +4,17 @@ from zoo.data.arrays import ArrayPart
 from zoo.data.augment import Augment
 from zoo.data.dataset import Dataset, Part
 from zoo.data.feeding import feed, mapped
+from zoo.data.sampling import ClassBatches, PairBatches
 from zoo.data.sources import load_data
 
-__all__ = ["ArrayPart", "Augment", "Dataset", "Part", "feed", "load_data", "mapped"]
+__all__ = [
+    "ArrayPart",
+    "Augment",
+    "ClassBatches",
+    "Dataset",
+    "PairBatches",
+    "Part",
+    "feed",
+    "load_data",
+    "mapped",
+]

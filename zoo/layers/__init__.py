@@ -2,20 +2,25 @@
 
 from zoo.layers.batch_normalization import BatchNormalization
 from zoo.layers.corruption import Corruption
+from zoo.layers.embeddings import CosineProxies, Distance, UnitLength
 from zoo.layers.entropy import EntropyBottleneck
 from zoo.layers.legacy import convert_legacy_weights
 from zoo.layers.legacy_files import load_legacy_model, load_legacy_weights
 from zoo.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from zoo.layers.low_rank import LowRankLocallyConnected2D
+from zoo.layers.pairs import AbsoluteDifference, Stack, Unstack
 from zoo.layers.penalties import Contraction, GaussianSampling, Penalty, Perturbation, Sparsity
 from zoo.layers.threshold import AnomalyThreshold
 from zoo.layers.tied import TiedConv2D, TiedDense, TiedModel
 
 __all__ = [
+    "AbsoluteDifference",
     "AnomalyThreshold",
     "BatchNormalization",
     "Contraction",
     "Corruption",
+    "CosineProxies",
+    "Distance",
     "EntropyBottleneck",
     "GaussianSampling",
     "LocallyConnected1D",
@@ -24,9 +29,12 @@ __all__ = [
     "Penalty",
     "Perturbation",
     "Sparsity",
+    "Stack",
     "TiedConv2D",
     "TiedDense",
     "TiedModel",
+    "UnitLength",
+    "Unstack",
     "convert_legacy_weights",
     "load_legacy_model",
     "load_legacy_weights",

@@ -1,4 +1,4 @@
-"""Metrics that Keras lacks: how alike two images are."""
+"""How alike two images are, as Keras metrics."""
 
 from __future__ import annotations
 

@@ -1,0 +1,238 @@
+"""Batches of drawn examples: some of each of some classes, or pairs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo import arguments as check
+from zoo.data.dataset import Augmentation, Part, augmented, check_batches
+
+
+class DrawnBatches(keras.utils.PyDataset):
+    """Batches that depend on seed, epoch and place alone, and are drawn when they are asked for.
+
+    Args:
+        part: Labelled images.
+        batch_size: Examples a batch.
+        batches: Number of batches an epoch; `None` takes as many as show `len(part)` examples.
+        singles: What becomes of classes with a single example: "refuse" or "leave_out".
+        seed: Decides what is drawn.
+        first_epoch: Number of the first epoch to be served, counted from 0.
+        augment: `(images, rng) -> images`, called on each batch.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        batch_size: int,
+        batches: int | None,
+        singles: str,
+        seed: int,
+        first_epoch: int,
+        augment: Augmentation | None,
+    ) -> None:
+        super().__init__()
+        check_batches(batch_size, check.integer("seed", seed, minimum=0), first_epoch, augment)
+        self._part = part
+        self._length = max(len(part) // batch_size, 1)
+        if batches is not None:
+            self._length = check.integer("batches", batches)
+        self.members = examples_by_class(part.labels, singles)
+        self._seed = seed
+        self._augment = augment
+        self._epochs = itertools.count(first_epoch)
+        self._epoch = first_epoch
+        self._turns: Iterator[int] = iter(())
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Draw a batch."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return self._length
+
+    def on_epoch_begin(self) -> None:
+        """Go on to the next epoch."""
+        self._epoch = next(self._epochs)
+        self._turns = iter(range(len(self)))
+
+    def __iter__(self) -> Iterator[Any]:
+        self.on_epoch_begin()
+        return super().__iter__()
+
+    def __getitem__(self, index: int) -> Any:
+        # The next batch is served, whichever is asked for: `fit` asks in an order of its own.
+        self._index = next(self._turns, index)
+        return self.draw(np.random.default_rng((self._seed, self._epoch, self._index, 1)))
+
+    def _images(self, indices: np.ndarray, side: int = 0) -> np.ndarray:
+        images = self._part.images(indices)
+        if self._augment:
+            place = 2 * self._index + side
+            images = augmented(images, self._augment, self._seed, self._epoch, place)
+        return images
+
+
+class ClassBatches(DrawnBatches):
+    """Some classes a batch, and some examples of each: P x K, for losses that find their triplets.
+
+    Args:
+        part: Labelled images, such as `zoo.load_data(...).train`.
+        classes: Classes a batch (P), at least 2.
+        examples: Examples of each class (K), at least 2. A class with fewer shows some twice.
+        batches: Number of batches an epoch; `None` takes as many as show `len(part)` examples.
+        singles: What becomes of classes with a single example: "refuse" or "leave_out".
+        seed: Decides what is drawn: the same seed and epoch give the same batches.
+        first_epoch: Number of the first epoch to be served, counted from 0.
+        augment: `(images, rng) -> images`, called on each batch; see `zoo.data.Augment`.
+
+    Raises:
+        ValueError: If an argument is illegal, there are fewer classes than a batch needs, or one
+            has a single example and these are refused.
+
+    Reference:
+        Hermans, Beyer and Leibe, In Defense of the Triplet Loss, 2017,
+        https://arxiv.org/abs/1703.07737
+
+    Example:
+        >>> import zoo
+        >>> batches = ClassBatches(zoo.load_data("digits").train, classes=5, examples=4)
+        >>> images, labels = batches[0]
+        >>> images.shape, np.unique(labels, return_counts=True)[1].tolist()
+        ((20, 8, 8, 1), [4, 4, 4, 4, 4])
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        *,
+        classes: int = 8,
+        examples: int = 4,
+        batches: int | None = None,
+        singles: str = "refuse",
+        seed: int = 0,
+        first_epoch: int = 0,
+        augment: Augmentation | None = None,
+    ) -> None:
+        self.classes = check.integer("classes", classes, minimum=2)
+        self.examples = check.integer("examples", examples, minimum=2)
+        size = self.classes * self.examples
+        super().__init__(part, size, batches, singles, seed, first_epoch, augment)
+        check.integer("classes", classes, maximum=len(self.members))
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw images, (P * K, height, width, channels), and their labels, (P * K,)."""
+        chosen = rng.choice(len(self.members), self.classes, replace=False)
+        indices = np.concatenate([self._of_class(self.members[index], rng) for index in chosen])
+        return self._images(indices), self._part.labels[indices]
+
+    def _of_class(self, members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.resize(rng.permutation(members), self.examples)
+
+
+class PairBatches(DrawnBatches):
+    """Pairs of images, half of them of one class: 1 means the same.
+
+    A class is drawn first, each as often as any other, and its examples then, so that a large class
+    has no more pairs than a small one; no list of all pairs is ever made.
+
+    Args:
+        part: Labelled images, such as `zoo.load_data(...).train`.
+        batch_size: Pairs a batch, an even number.
+        batches: Number of batches an epoch; `None` takes as many as show `len(part)` pairs.
+        singles: What becomes of classes with a single example: "refuse" or "leave_out".
+        seed: Decides what is drawn: the same seed and epoch give the same pairs.
+        first_epoch: Number of the first epoch to be served, counted from 0.
+        augment: `(images, rng) -> images`, called on each side of a batch; see `zoo.data.Augment`.
+
+    Raises:
+        ValueError: If an argument is illegal, there is a single class, or a class has a single
+            example and these are refused.
+
+    Example:
+        >>> import zoo
+        >>> pairs, same = PairBatches(zoo.load_data("digits").train, batch_size=32)[0]
+        >>> pairs["left"].shape, pairs["right"].shape, float(same.mean())
+        ((32, 8, 8, 1), (32, 8, 8, 1), 0.5)
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        batch_size: int = 64,
+        *,
+        batches: int | None = None,
+        singles: str = "refuse",
+        seed: int = 0,
+        first_epoch: int = 0,
+        augment: Augmentation | None = None,
+    ) -> None:
+        if check.integer("batch_size", batch_size) % 2:
+            raise ValueError(f"`batch_size` must be even, half of it the same: got {batch_size}.")
+        self.batch_size = int(batch_size)
+        super().__init__(part, self.batch_size, batches, singles, seed, first_epoch, augment)
+
+    def draw(self, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Draw `{"left": images, "right": images}`, and whether they are the same, (pairs, 1)."""
+        sizes = np.array([len(members) for members in self.members])
+        half, count = self.batch_size // 2, len(sizes)
+        # First the same pairs, then the others: two different numbers below `sizes`, or `count`.
+        left = rng.integers(count, size=2 * half)
+        right = (left + np.repeat([0, 1], half) * rng.integers(1, count, size=2 * half)) % count
+        first = rng.integers(sizes[left])
+        second = rng.integers(sizes[right])
+        second[:half] = (first[:half] + rng.integers(1, sizes[left[:half]])) % sizes[left[:half]]
+        order = rng.permutation(2 * half)
+        pairs = {
+            side: self._images(self._indices(classes[order], places[order]), number)
+            for number, (side, classes, places) in enumerate(
+                (("left", left, first), ("right", right, second))
+            )
+        }
+        return pairs, (order < half).astype(np.float32)[:, None]
+
+    def _indices(self, classes: np.ndarray, places: np.ndarray) -> np.ndarray:
+        return np.array([self.members[i][k] for i, k in zip(classes, places, strict=True)])
+
+
+def examples_by_class(labels: np.ndarray, singles: str = "refuse") -> list[np.ndarray]:
+    """List the examples of each class that pairs can be made of.
+
+    Args:
+        labels: Class of each example, (examples,).
+        singles: What becomes of classes with a single example: "refuse" or "leave_out".
+
+    Returns:
+        Positions of each class's examples, classes in order.
+
+    Raises:
+        ValueError: If a class has a single example and these are refused (the message names them),
+            or fewer than two classes are left.
+
+    Example:
+        >>> examples_by_class(np.array([1, 0, 1, 0, 2]), singles="leave_out")
+        [array([1, 3]), array([0, 2])]
+    """
+    check.one_of("singles", singles, ("refuse", "leave_out"))
+    classes, counts = np.unique(labels, return_counts=True)
+    order = np.argsort(labels, kind="stable")
+    members = np.split(order, np.cumsum(counts)[:-1])
+    if singles == "refuse" and (counts == 1).any():
+        named = classes[counts == 1]
+        more = f" and {len(named) - 5} more" if len(named) > 5 else ""
+        raise ValueError(
+            f"Classes {', '.join(map(str, named[:5]))}{more} have a single example, of which no "
+            "pair can be made: add examples, or leave them out by singles='leave_out'."
+        )
+    kept = [positions for positions in members if len(positions) > 1]
+    if len(kept) < 2:
+        raise ValueError(
+            f"Pairs need two classes with two examples each, received {len(kept)} of such: add "
+            "classes."
+        )
+    return kept

@@ -1,0 +1,144 @@
+"""Layers around embeddings: on the unit sphere, between pairs, and beside a proxy of each class."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from zoo import arguments as check
+
+DISTANCES = ("euclidean", "cosine", "manhattan")
+
+# Squared distances below it count as zero, where the root has no gradient.
+SMALLEST_SQUARE = 1e-12
+
+
+@keras.saving.register_keras_serializable("zoo")
+class UnitLength(keras.layers.Layer):
+    """Divide each embedding by its Euclidean length; an embedding of zeros stays one.
+
+    Args:
+        **kwargs: As `keras.layers.Layer` takes them.
+
+    Example:
+        >>> [round(float(x), 6) for x in UnitLength()(ops.convert_to_tensor([[3.0, 4.0]]))[0]]
+        [0.6, 0.8]
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Give embeddings of length 1."""
+        return ops.normalize(inputs, axis=-1, epsilon=math.sqrt(SMALLEST_SQUARE))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Give the inputs' shape."""
+        return input_shape
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Distance(keras.layers.Layer):
+    """Measure the distance between two embeddings.
+
+    Args:
+        metric: "euclidean"; "manhattan", the sum of absolute differences; or "cosine", 1 less the
+            cosine of the angle between them, in [0, 2].
+        largest: The largest distance that the embeddings below can have, where that is known;
+            losses check their margins against it. It is 2 for "cosine" in any case.
+        **kwargs: As `keras.layers.Layer` takes them.
+
+    Raises:
+        ValueError: If the metric is unknown.
+
+    Example:
+        >>> a, b = ops.convert_to_tensor([[0.0, 3.0]]), ops.convert_to_tensor([[4.0, 0.0]])
+        >>> [float(Distance(metric)(a, b)[0, 0]) for metric in ("euclidean", "manhattan", "cosine")]
+        [5.0, 7.0, 1.0]
+    """
+
+    def __init__(
+        self, metric: str = "euclidean", *, largest: float | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.metric = check.one_of("metric", metric, DISTANCES)
+        self.largest = 2.0 if metric == "cosine" else largest
+
+    def call(self, left: Any, right: Any) -> Any:
+        """Give distances, (batch, 1)."""
+        if self.metric == "manhattan":
+            return ops.sum(ops.abs(left - right), axis=-1, keepdims=True)
+        if self.metric == "cosine":
+            left, right = UnitLength.call(self, left), UnitLength.call(self, right)
+            return 1 - ops.sum(left * right, axis=-1, keepdims=True)
+        return safe_root(ops.sum(ops.square(left - right), axis=-1, keepdims=True))
+
+    def compute_output_shape(self, left_shape: Any, right_shape: Any) -> Any:
+        """Give `(batch, 1)`."""
+        return (*left_shape[:-1], 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "metric": self.metric, "largest": self.largest}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class CosineProxies(keras.layers.Layer):
+    """Measure the cosine between each embedding and a learned proxy of each class.
+
+    For training embeddings by `zoo.losses.NormalizedSoftmax`; afterwards the layer is left out.
+
+    Args:
+        num_classes: Number of proxies.
+        **kwargs: As `keras.layers.Layer` takes them.
+
+    Raises:
+        ValueError: If `num_classes` is no integer of at least 2.
+
+    Reference:
+        Wang et al., NormFace, 2017, https://arxiv.org/abs/1704.06369
+
+    Example:
+        >>> CosineProxies(5)(ops.ones((3, 8))).shape
+        TensorShape([3, 5])
+    """
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_classes = check.integer("num_classes", num_classes, minimum=2)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the proxies, one a column."""
+        self.proxies = self.add_weight(
+            shape=(input_shape[-1], self.num_classes), initializer="random_normal", name="proxies"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """Give cosines, (batch, num_classes)."""
+        proxies = ops.normalize(ops.cast(self.proxies, inputs.dtype), axis=0)
+        return ops.matmul(UnitLength.call(self, inputs), proxies)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Give `(batch, num_classes)`."""
+        return (*input_shape[:-1], self.num_classes)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "num_classes": self.num_classes}
+
+
+def safe_root(squares: Any) -> Any:
+    """Give square roots whose gradient at 0 is 0, not infinite.
+
+    Args:
+        squares: Tensor; what rounding made negative counts as 0.
+
+    Returns:
+        Tensor of the same shape.
+
+    Example:
+        >>> safe_root(ops.convert_to_tensor([4.0, 0.0, -1e-9])).numpy().tolist()
+        [2.0, 0.0, 0.0]
+    """
+    far = squares > SMALLEST_SQUARE
+    return ops.where(far, ops.sqrt(ops.where(far, squares, 1.0)), 0.0)

@@ -1,0 +1,20 @@
+"""Metrics that Keras lacks: of images, of verification and of retrieval."""
+
+from zoo.metrics.images import MAX_PSNR, PSNR, SSIM, ImageMetric, PricedPSNR
+from zoo.metrics.retrieval import mean_average_precision, n_way_accuracy, recall_at_k
+from zoo.metrics.verification import OperatingPoint, equal_error_rate, roc_auc, tar_at_far
+
+__all__ = [
+    "MAX_PSNR",
+    "PSNR",
+    "SSIM",
+    "ImageMetric",
+    "OperatingPoint",
+    "PricedPSNR",
+    "equal_error_rate",
+    "mean_average_precision",
+    "n_way_accuracy",
+    "recall_at_k",
+    "roc_auc",
+    "tar_at_far",
+]

@@ -1,0 +1,221 @@
+"""Siamese networks: one trunk, shared by both images of a pair."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import layers
+
+from zoo import arguments as check
+from zoo.layers import AbsoluteDifference, Distance, Stack, UnitLength, Unstack
+from zoo.layers.embeddings import DISTANCES
+from zoo.transfer import layer_outputs
+
+HEADS = ("distance", "logistic")
+
+# How far apart two values of an activation can be.
+SPANS = {"sigmoid": 1.0, "hard_sigmoid": 1.0, "tanh": 2.0, "softsign": 2.0}
+
+
+def siamese(
+    trunk: keras.Model,
+    *,
+    head: str = "distance",
+    metric: str = "euclidean",
+    normalize: bool = False,
+    shared_layers: int | None = None,
+    name: str = "siamese",
+) -> keras.Model:
+    """Compare two images, or any two things, by one trunk that both go through.
+
+    Both batches go through the trunk as one, so that it runs once and its batch normalization sees
+    both. Its weights are those of the model that is given, which goes on to have them.
+
+    Args:
+        trunk: A Functional or built Sequential model from one input to embeddings, `(batch,
+            embedding_dim)`, such as a model of this package with `num_classes=0`.
+        head: "distance", which `zoo.losses.Contrastive` trains; or "logistic", a weighted sum of
+            the absolute differences through a sigmoid, which binary cross-entropy trains.
+        metric: Of the head "distance": "euclidean", "manhattan" or "cosine".
+        normalize: Bring embeddings to length 1 first.
+        shared_layers: How many of the trunk's layers, from the bottom and the input not counted,
+            both images share. The layers above are each side's own, the right ones a copy that
+            begins with the same weights. `None` shares all. Above the last shared layer, nothing
+            may reach back below it.
+        name: The model's name.
+
+    Returns:
+        An uncompiled Functional model from `left` and `right` to `distance`, `(batch, 1)`, or to
+        `probabilities` of being the same, `(batch, 1)`; float32. The shared layers are its layer
+        `trunk`, a model of its own; those that are not are `left_branch` and `right_branch`.
+
+    Raises:
+        ValueError: If an argument is illegal, the trunk is of another form or ends in class
+            probabilities, or the layers cannot be parted there.
+
+    Reference:
+        Bromley et al., Signature Verification using a "Siamese" Time Delay Neural Network, 1993;
+        Hadsell, Chopra and LeCun, 2006 (distance); Koch, Zemel and Salakhutdinov, Siamese Neural
+        Networks for One-shot Image Recognition, 2015 (logistic).
+
+    Example:
+        >>> import zoo
+        >>> trunk = zoo.cascade_cnn((28, 28, 1), num_classes=0, head="global_average")
+        >>> model = siamese(trunk, normalize=True)
+        >>> [tensor.name for tensor in model.inputs], model.output_names
+        (['left', 'right'], ['distance'])
+        >>> model.get_layer("trunk").output_shape == trunk.output_shape
+        True
+    """
+    check.one_of("head", head, HEADS)
+    check.one_of("metric", metric, DISTANCES)
+    check.flag("normalize", normalize)
+    check_trunk(trunk)
+    shared, branch = _parted(trunk, shared_layers)
+    shape, dtype = shared.input.shape[1:], shared.input.dtype
+    left, right = (keras.Input(shape, name=side, dtype=dtype) for side in ("left", "right"))
+    pair = Unstack(name="unstack")(shared(Stack(name="stack")(left, right)))
+    if branch is not None:
+        copy = keras.models.clone_model(branch)
+        copy.set_weights(branch.get_weights())
+        pair = (_named(branch, "left_branch")(pair[0]), _named(copy, "right_branch")(pair[1]))
+    if normalize:
+        unit = UnitLength(dtype="float32", name="unit_length")
+        pair = tuple(unit(half) for half in pair)
+    if head == "logistic":
+        x = AbsoluteDifference(dtype="float32", name="difference")(*pair)
+        x = layers.Dense(1, dtype="float32", name="logistic")(x)
+        outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(x)
+    else:
+        largest = largest_distance(trunk, metric, normalize)
+        outputs = Distance(metric, largest=largest, dtype="float32", name="distance")(*pair)
+    return keras.Model([left, right], outputs, name=name)
+
+
+def embedding(trunk: keras.Model, *, name: str = "embedding") -> keras.Model:
+    """Bring a trunk's embeddings to length 1, for losses on batches, such as `zoo.losses.Triplet`.
+
+    Args:
+        trunk: As `siamese` takes it.
+        name: The model's name.
+
+    Returns:
+        An uncompiled Functional model from the trunk's input to `embedding`, `(batch,
+        embedding_dim)`, float32. The trunk is its layer `trunk`.
+
+    Raises:
+        ValueError: If the trunk is of another form.
+
+    Reference:
+        Schroff, Kalenichenko and Philbin, FaceNet, 2015, https://arxiv.org/abs/1503.03832
+
+    Example:
+        >>> import zoo
+        >>> trunk = zoo.mlp((8, 8, 1), 0, hidden_units=(32,))
+        >>> model = embedding(trunk)
+        >>> model.compile("adam", zoo.losses.Triplet(mining="batch_hard"))
+        >>> model.output_shape
+        (None, 32)
+    """
+    check_trunk(trunk)
+    shared, _ = _parted(trunk, None)
+    image = keras.Input(shared.input.shape[1:], name=shared.input.name, dtype=shared.input.dtype)
+    unit = UnitLength(dtype="float32", name="embedding")
+    return keras.Model(image, unit(shared(image)), name=name)
+
+
+def check_trunk(trunk: Any) -> None:
+    """Check that a model gives embeddings.
+
+    Args:
+        trunk: See `siamese`.
+
+    Raises:
+        ValueError: If it does not.
+
+    Example:
+        >>> import zoo
+        >>> check_trunk(zoo.mlp(num_classes=0))
+    """
+    if not isinstance(trunk, keras.Model) or not getattr(trunk, "inputs", None):
+        raise ValueError(
+            f"`trunk` must be a Functional model or a built Sequential one, received {trunk!r}."
+        )
+    if len(trunk.inputs) != 1 or len(trunk.outputs) != 1:
+        raise ValueError(
+            f"`trunk` must have one input and one output, received {len(trunk.inputs)} and "
+            f"{len(trunk.outputs)}."
+        )
+    shape = trunk.outputs[0].shape
+    if len(shape) != 2 or shape[1] is None:
+        raise ValueError(
+            "`trunk` must give embeddings, (batch, embedding_dim), received the output shape "
+            f"{shape}: end it with a pooling or a dense layer."
+        )
+    ends_in = trunk.layers[-1].name
+    if ends_in in ("probabilities", "logits") or _last_activation(trunk) == "softmax":
+        raise ValueError(
+            f"`trunk` {trunk.name!r} ends in class probabilities: build it with num_classes=0, or "
+            "take zoo.features(trunk, ...) of a lower layer."
+        )
+
+
+def largest_distance(trunk: keras.Model, metric: str, normalize: bool) -> float | None:
+    """Give the largest distance that embeddings of a trunk can have.
+
+    Args:
+        trunk: See `siamese`.
+        metric: "euclidean" or "manhattan"; cosine distances are at most 2.
+        normalize: Whether the embeddings are of length 1.
+
+    Returns:
+        The distance; `None` if there is no bound.
+
+    Example:
+        >>> trunk = keras.Sequential([keras.Input((8,)), layers.Dense(4, activation="sigmoid")])
+        >>> [largest_distance(trunk, metric, False) for metric in ("euclidean", "manhattan")]
+        [2.0, 4.0]
+    """
+    size = trunk.outputs[0].shape[1]
+    if normalize:
+        return 2.0 * (math.sqrt(size) if metric == "manhattan" else 1)
+    span = SPANS.get(_last_activation(trunk) or "")
+    return span and span * (size if metric == "manhattan" else math.sqrt(size))
+
+
+def _last_activation(trunk: keras.Model) -> str | None:
+    """Give the name of the activation that a trunk's embeddings come from."""
+    for layer in reversed(trunk.layers):
+        if isinstance(layer, layers.Activation) and layer.activation is keras.activations.linear:
+            continue
+        return getattr(getattr(layer, "activation", None), "__name__", None)
+    return None
+
+
+def _parted(
+    trunk: keras.Model, shared_layers: int | None
+) -> tuple[keras.Model, keras.Model | None]:
+    """Give a trunk's lower layers, called `trunk`, and its upper ones."""
+    names = [layer.name for layer in trunk.layers if not isinstance(layer, layers.InputLayer)]
+    count = len(names)
+    if shared_layers is not None:
+        count = check.integer("shared_layers", shared_layers, maximum=count)
+    image, known = layer_outputs(trunk)
+    shared = keras.Model(image, known[names[count - 1]], name="trunk")
+    if count == len(names):
+        return shared, None
+    cut = keras.Input(shared.output.shape[1:], name="shared", dtype=shared.output.dtype)
+    try:
+        upper = keras.Model(shared.output, known[names[-1]])
+    except ValueError as error:
+        raise ValueError(
+            f"`shared_layers`={count} parts the trunk at {names[count - 1]!r}, and another path "
+            "leads around that layer. Choose another number, such as that of a whole block."
+        ) from error
+    return shared, keras.models.clone_model(upper, cut, clone_function=lambda layer: layer)
+
+
+def _named(model: keras.Model, name: str) -> keras.Model:
+    return keras.Model(model.input, model.output, name=name)
