@@ -75,13 +75,29 @@ def judge(codec: zoo.ImageCodec, images: np.ndarray) -> dict[str, Any]:
     return {
         "bits a pixel": round(8 * len(data) / pixels, 4),
         "PSNR": round(mean_psnr(images, rebuilt), 2),
-        "over the model's rate": round(8 * len(payload) / own.sum(), 5),
+        "over the model's rate": round(float(8 * len(payload) / own.sum()), 5),
         "alone, extra bytes, mean": round(statistics.mean(extra), 2),
         "alone, extra bytes, most": round(max(extra), 2),
         "header and checksum, bytes": len(data) - len(payload),
         "same symbols": bool((codec._read(data) == symbols).all()),
         "decoder's weights, bytes": 4 * codec.model.get_layer("decoder").count_params(),
     }
+
+
+def judged(
+    name: str, data: Any, weights: dict[float, tuple[int, ...]], net: Any, recipe: Any
+) -> tuple[list[dict[str, Any]], list[zoo.ImageCodec]]:
+    """Train codecs with some weights and seeds; gives their rows, and those of the first seed."""
+    images = data.test.images(np.arange(len(data.test)))
+    rows, codecs = [], []
+    for weight, seeds in weights.items():
+        for seed in seeds:
+            codec = train(name, data, weight, seed, net, recipe)
+            rows.append({"penalty_weight": weight, "seed": seed, **judge(codec, images)})
+            print(rows[-1])
+            if seed == 0:
+                codecs.append(codec)
+    return rows, codecs
 
 
 def publish(name: str, rows: list[dict[str, Any]], curves: dict[str, list[Point]], **more: Any):
@@ -103,14 +119,8 @@ def mnist() -> None:
     """Dense codecs of MNIST, judged by its 10,000 test images."""
     data = zoo.load_data("mnist", validation_fraction=0)
     images = data.test.images(np.arange(len(data.test)))
-    rows, codecs = [], []
-    for weight, seeds in ((0.03, (0,)), (0.12, SEEDS), (0.5, (0,))):
-        for seed in seeds:
-            codec = train("dense_autoencoder", data, weight, seed, MNIST, MNIST_RECIPE)
-            rows.append({"penalty_weight": weight, "seed": seed, **judge(codec, images)})
-            print(rows[-1])
-            if seed == 0:
-                codecs.append(codec)
+    weights = {0.03: (0,), 0.12: SEEDS, 0.5: (0,)}
+    rows, codecs = judged("dense_autoencoder", data, weights, MNIST, MNIST_RECIPE)
     curves = rate_distortion(images[:SHOWN], codecs)
     publish("codecs_mnist", rows, curves, net=MNIST, recipe=MNIST_RECIPE)
 
@@ -121,15 +131,12 @@ def faces(validate: bool) -> None:
     """Convolutional codecs of the ORL faces, 112x92: 30 people to train with, 10 to judge by."""
     archive = np.load(Path(os.environ["ZOO_DATA_DIR"]) / "orl_faces.npz")
     images, people = archive["images"], np.unique(archive["subject"], return_inverse=True)[1]
-    learned, judged = (24, 30) if validate else (30, 40)
-    seen, unseen = people < learned, (people >= learned) & (people < judged)
+    learned, all_people = (24, 30) if validate else (30, 40)
+    seen, unseen = people < learned, (people >= learned) & (people < all_people)
     data = zoo.load_data(((images[seen], None), (images[unseen], None)), validation_fraction=0)
     test = data.test.images(np.arange(len(data.test)))
-    rows, codecs = [], []
-    for weight in (0.003, 0.03, 0.3):
-        codecs.append(train("conv_autoencoder", data, weight, 0, FACES, FACES_RECIPE))
-        rows.append({"penalty_weight": weight, **judge(codecs[-1], test)})
-        print(rows[-1])
+    weights = {0.03: (0,)} if validate else {0.003: (0,), 0.03: SEEDS, 0.3: (0,)}
+    rows, codecs = judged("conv_autoencoder", data, weights, FACES, FACES_RECIPE)
     if validate:
         return
     curves = rate_distortion(test, codecs)

@@ -181,7 +181,8 @@ class PairBatches(DrawnBatches):
         """Draw `{"left": images, "right": images}`, and whether they are the same, (pairs, 1)."""
         sizes = np.array([len(members) for members in self.members])
         half, count = self.batch_size // 2, len(sizes)
-        # First the same pairs, then the others: two different numbers below `sizes`, or `count`.
+        # The first half are the same: one class, two places in it. The others: two classes. A step
+        # of at least 1 around the circle makes each two different.
         left = rng.integers(count, size=2 * half)
         right = (left + np.repeat([0, 1], half) * rng.integers(1, count, size=2 * half)) % count
         first = rng.integers(sizes[left])
