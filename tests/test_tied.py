@@ -22,18 +22,24 @@ UNTIED = [
 ]
 
 
+def trained_and_loaded(model, directory):
+    """Train a model a little, and give it as its file does."""
+    model.compile("adam", "mse")
+    model.fit(IMAGES, IMAGES, epochs=2, verbose=0)
+    model.save(directory / "tied.keras")
+    again = keras.saving.load_model(directory / "tied.keras")
+    np.testing.assert_array_equal(
+        model.predict(IMAGES, verbose=0), again.predict(IMAGES, verbose=0)
+    )
+    return again
+
+
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_tied_weights_are_transposes_also_after_loading(tmp_path, batch_norm):
     model = zoo.dense_autoencoder(
         (9, 7, 1), 3, hidden_units=(16, 8), tied=True, batch_norm=batch_norm
     )
-    model.compile("adam", "mse")
-    model.fit(IMAGES, IMAGES, epochs=2, verbose=0)
-    model.save(tmp_path / "tied.keras")
-    again = keras.saving.load_model(tmp_path / "tied.keras")
-    np.testing.assert_array_equal(
-        model.predict(IMAGES, verbose=0), again.predict(IMAGES, verbose=0)
-    )
+    again = trained_and_loaded(model, tmp_path)
     again.fit(IMAGES, IMAGES, epochs=2, verbose=0)
     assert isinstance(again, TiedModel)
     encoder, decoder = again.get_layer("encoder"), again.get_layer("decoder")
@@ -49,13 +55,7 @@ def test_tied_weights_are_transposes_also_after_loading(tmp_path, batch_norm):
 def test_tied_convolutions_are_transposes_also_after_loading(tmp_path, batch_norm, pooling):
     arguments = dict(filters=(4,), pooling=pooling, batch_norm=batch_norm)
     model = zoo.conv_autoencoder((9, 7, 1), 3, tied=True, skip_connections=True, **arguments)
-    model.compile("adam", "mse")
-    model.fit(IMAGES, IMAGES, epochs=2, verbose=0)
-    model.save(tmp_path / "tied.keras")
-    again = keras.saving.load_model(tmp_path / "tied.keras")
-    np.testing.assert_array_equal(
-        model.predict(IMAGES, verbose=0), again.predict(IMAGES, verbose=0)
-    )
+    again = trained_and_loaded(model, tmp_path)
     encoder, decoder = again.get_layer("encoder"), again.get_layer("decoder")
     for name in ("block1_conv1", "block1_conv2", "code"):
         assert encoder.get_layer(name) is decoder.get_layer(name)
