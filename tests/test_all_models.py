@@ -30,19 +30,27 @@ PARAMETERS = {
     "deepid_tiny": 9_520,
     "face_cnn": 7_010_120,
     "face_cnn_tiny": 202_192,
+    "koch_siamese": 38_951_745,
+    "koch_siamese_tiny": 1_569,
     "lenet5": 61_706,
     "mlp": 236_298,
     "mlp_residual": 253_194,
     "mlp_tiny": 25_546,
+    "siamese_cnn": 389_280,
+    "siamese_cnn_tiny": 1_592,
+    "siamese_face": 7_004_960,
+    "siamese_face_tiny": 201_512,
     "vgg16": 138_357_544,
     "vgg19": 143_667_240,
 }
 NAMES = zoo.list_models()
 CLASSIFIERS = zoo.list_models(task="classification")
 AUTOENCODERS = zoo.list_models(task="reconstruction")
+SIAMESE = zoo.list_models(task="verification")
 
 # Arguments that make the models fast, where they would be slow.
 NARROW = {
+    "koch_siamese": {"kernel_sizes": (4, 3, 2, 2), "filters": (8,) * 4, "embedding_dim": 32},
     "deepface": {"filters": (8,) * 5, "embedding_dim": 32},
     "vgg16": {"filters": (8,) * 5, "dense_units": (16, 16)},
     "vgg19": {"filters": (8,) * 5, "dense_units": (16, 16)},
@@ -67,9 +75,15 @@ def small(name, size=0, **arguments):
 
 
 def batch(model, size=8):
-    """Images and what is to become of them: labels, or the images again."""
+    """Images and what is to become of them: labels, the images again, or 1 for the same."""
     generator = np.random.default_rng(0)
-    images = generator.random((size, *model.input_shape[1:]), dtype="float32")
+    images = {
+        tensor.name: generator.random((size, *tensor.shape[1:]), dtype="float32")
+        for tensor in model.inputs
+    }
+    if len(images) == 2:
+        return images, np.arange(size)[:, None] % 2
+    (images,) = images.values()
     return images, images if len(model.output_shape) == 4 else np.arange(size) % 5
 
 
@@ -113,11 +127,31 @@ def test_the_reconstruction_has_the_images_shape_and_range(name, size):
     assert outputs.max() <= 1
 
 
+@pytest.mark.parametrize("name", SIAMESE)
+@pytest.mark.parametrize("size", [0, 1])
+def test_an_image_is_nearer_to_itself_than_to_another(name, size):
+    model = small(name, size)
+    images, _ = batch(model)
+    parts = zoo.sides(model)
+    embeddings = parts.left.predict(images["left"], verbose=0)
+    rows = np.arange(8)
+    near = parts.distances(embeddings, embeddings, rows, rows)
+    far = parts.distances(embeddings, embeddings, rows, rows[::-1])
+    assert model.output_shape == (None, 1)
+    if model.output_names == ["distance"]:
+        np.testing.assert_allclose(near, 0, atol=1e-6)
+        assert (far > near).all()
+    else:
+        assert ((near > 0) & (near < 1)).all()
+        assert np.ptp(far) > 0
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_input_and_output_are_named(name):
     model = small(name)
-    assert [tensor.name for tensor in model.inputs] == ["image"]
-    assert model.output_names in (["probabilities"], ["reconstruction"])
+    expected = ["left", "right"] if name in SIAMESE else ["image"]
+    assert [tensor.name for tensor in model.inputs] == expected
+    assert model.output_names in (["probabilities"], ["reconstruction"], ["distance"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -136,7 +170,8 @@ def test_every_variable_gets_a_finite_gradient(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_training_lowers_the_loss_on_a_fixed_batch(name):
-    model = compiled(small(name, dropout=0.0))
+    has_dropout = "dropout" in zoo.describe(name).arguments
+    model = compiled(small(name, **({"dropout": 0.0} if has_dropout else {})))
     losses = [model.train_on_batch(*batch(model), return_dict=True)["loss"] for _ in range(6)]
     assert losses[-1] < losses[0]
 
@@ -169,11 +204,17 @@ def test_headless_model_gives_features(name):
 CLIENT = """
 import sys, numpy, tensorflow as tf
 for name in sys.argv[2:]:
-    images = tf.constant(numpy.load(sys.argv[1] + '/' + name + '_images.npy'))
+    with numpy.load(sys.argv[1] + '/' + name + '_inputs.npz') as file:
+        inputs = {key: tf.constant(file[key]) for key in file.files}
     served = tf.saved_model.load(sys.argv[1] + '/' + name)
-    (output,) = served.signatures['serving_default'](image=images).values()
+    (output,) = served.signatures['serving_default'](**inputs).values()
     numpy.save(sys.argv[1] + '/' + name + '.npy', output)
 """
+
+
+def inputs_by_name(model):
+    images, _ = batch(model)
+    return images if isinstance(images, dict) else {"image": images}
 
 
 @pytest.fixture(scope="module")
@@ -183,14 +224,15 @@ def served(tmp_path_factory):
     for name in NAMES:
         model = small(name)
         zoo.export_saved_model(model, directory / name)
-        np.save(directory / f"{name}_images.npy", batch(model)[0])
+        np.savez(directory / f"{name}_inputs.npz", **inputs_by_name(model))
     subprocess.run([sys.executable, "-c", CLIENT, directory, *NAMES], check=True, timeout=300)
     return directory
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_model_serves_the_same_numbers_in_a_fresh_process(name, served):
-    expected = small(name).predict(np.load(served / f"{name}_images.npy"), verbose=0)
+    model = small(name)
+    expected = model.predict(batch(model)[0], verbose=0)
     np.testing.assert_allclose(np.load(served / f"{name}.npy"), expected, atol=1e-5)
 
 

@@ -14,7 +14,10 @@ def test_patterns_and_tasks_select():
         "deepid_tiny",
         "dense_autoencoder_tiny",
         "face_cnn_tiny",
+        "koch_siamese_tiny",
         "mlp_tiny",
+        "siamese_cnn_tiny",
+        "siamese_face_tiny",
     ]
     assert zoo.list_models("hinton*", task="reconstruction") == ["hinton_autoencoder"]
     assert zoo.list_models("hinton*", task="classification") == []

@@ -11,6 +11,7 @@ import click
 import tuning
 import zoo
 from zoo.cli import key_values
+from zoo.registry import entry
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,7 +57,7 @@ def main(
     try:
         result = tuning.search(
             name,
-            zoo.load_data(data),
+            zoo.load_data(data, split_by=zoo.tasks.get(entry(name).task).split_by),
             fixed=key_values(fix),
             ranges=key_ranges(ranges),
             start=key_values(start) or None,
@@ -74,6 +75,8 @@ def main(
     console.print(result.table())
     console.print(f"best arguments: {describe_values(result.best_arguments)}", soft_wrap=True)
     console.print(f"best training:  {describe_values(result.best_training)}", soft_wrap=True)
+    if result.best_task:
+        console.print(f"best task:      {describe_values(result.best_task)}", soft_wrap=True)
     console.print(f"picture:        {result.plot(Path(directory) / 'report.png')}", soft_wrap=True)
 
 

@@ -14,6 +14,13 @@ from tuning.autoencoders import (
     dense_autoencoder_arguments,
 )
 from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
+from tuning.verification import (
+    KOCH_SIAMESE,
+    SIAMESE_CNN,
+    SIAMESE_FACE,
+    koch_siamese_arguments,
+    siamese_cnn_arguments,
+)
 from zoo.arguments import image_shape
 from zoo.registry import entry
 
@@ -114,7 +121,7 @@ def mlp_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def face_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn values into arguments of `zoo.face_cnn`.
+    """Turn values into arguments of `zoo.face_cnn`, or of `zoo.siamese_face`.
 
     Args:
         values: Value by row name; rows of arguments that are decided elsewhere are missing.
@@ -127,7 +134,7 @@ def face_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> face_cnn_arguments({"depth": 3, "num_local_blocks": 2, "local_filters": 64})
         {'num_local_blocks': 2, 'local_filters': 32, 'num_shared_blocks': 3}
     """
-    arguments = own_arguments(FACE_CNN, values)
+    arguments = own_arguments({**FACE_CNN, **SIAMESE_FACE}, values)
     if "local_filters" in arguments:
         arguments["local_filters"] //= arguments.get("num_local_blocks", 1)
     if "depth" in values:
@@ -227,7 +234,10 @@ FAMILIES = {
     "deepid": Family(DEEPID, deepid_arguments),
     "dense_autoencoder": Family(DENSE_AUTOENCODER, dense_autoencoder_arguments),
     "face_cnn": Family(FACE_CNN, face_cnn_arguments, cascade_depths),
+    "koch_siamese": Family(KOCH_SIAMESE, koch_siamese_arguments),
     "mlp": Family(MLP, mlp_arguments),
+    "siamese_cnn": Family(SIAMESE_CNN, siamese_cnn_arguments, cascade_depths),
+    "siamese_face": Family(SIAMESE_FACE, face_cnn_arguments, cascade_depths),
 }
 
 

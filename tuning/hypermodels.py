@@ -12,7 +12,7 @@ from keras_tuner.errors import FailedTrialError
 
 from tuning.families import family_of
 from tuning.rows import Choice, Float, Int, Space, describe_values, plain_values
-from tuning.spaces import space, training_arguments
+from tuning.spaces import space, task_arguments, training_arguments
 from zoo import tasks
 from zoo.data import Dataset
 from zoo.optimizers import learning_rate_callback, make_optimizer
@@ -65,7 +65,8 @@ def hypermodel(
     data_arguments: dict[str, Any] = {"input_shape": tuple(input_shape)}
     if num_classes is not None:
         data_arguments["num_classes"] = num_classes
-    rows = space(name, input_shape, arguments=arguments, fixed=fixed, ranges=ranges)
+    task = tasks.get(task or entry(name).task)
+    rows = space(name, input_shape, arguments=arguments, fixed=fixed, ranges=ranges, task=task.name)
     return ZooHyperModel(
         name,
         rows,
@@ -137,6 +138,18 @@ class ZooHyperModel(keras_tuner.HyperModel):
         drawn = {name: value for name, value in values.items() if name in family.rows}
         return {**entry(self.name).arguments, **family.arguments(drawn), **self.fixed_arguments}
 
+    def trial_task(self, values: Mapping[str, Any]) -> tasks.Task:
+        """Give the task of a trial: the search's own, but for what the values say.
+
+        Args:
+            values: The trial's values.
+
+        Returns:
+            The task.
+        """
+        drawn = task_arguments(self.task.name, values)
+        return type(self.task)(**{**vars(self.task), **drawn}) if drawn else self.task
+
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile a trial's model."""
         self.declare_hyperparameters(hp)
@@ -150,7 +163,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
             momentum=training["momentum"],
             weight_decay=training["weight_decay"],
         )
-        self.task.compile(model, optimizer)
+        self.trial_task(values).compile(model, optimizer)
         # A built optimizer is restored with the weights when Hyperband goes on with a trial.
         model.optimizer.build(model.trainable_variables)
         return model
@@ -176,7 +189,9 @@ class ZooHyperModel(keras_tuner.HyperModel):
         if "epochs" not in kwargs:
             kwargs["epochs"] = training["epochs"]
         if args and isinstance(args[0], Dataset):
-            args, kwargs = self._batches(args[0], training["batch_size"], kwargs)
+            task = self.trial_task(values)
+            kwargs = self._on_dataset(model, args[0], task, training["batch_size"], **kwargs)
+            args = ()
         elif (len(args) > 1 or "y" in kwargs) and "batch_size" not in kwargs:
             kwargs["batch_size"] = training["batch_size"]
         schedule = learning_rate_callback(
@@ -191,13 +206,15 @@ class ZooHyperModel(keras_tuner.HyperModel):
                     raise FailedTrialError(f"{bad}, with {describe_values(values)}.")
         return history
 
-    def _batches(self, data: Dataset, batch_size: int, kwargs: dict[str, Any]) -> tuple:
-        """Make what `fit` takes of a data set's training and validation parts."""
-        train = self.task.batches(
-            data.train, batch_size, seed=self.seed, first_epoch=kwargs.get("initial_epoch", 0)
-        )
-        validation = self.task.batches(data.validation, 256)
-        return (train,), {"validation_data": validation, "shuffle": False, **kwargs}
+    def _on_dataset(
+        self, model: keras.Model, data: Dataset, task: tasks.Task, batch_size: int, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Make the arguments of `fit` that a data set's training and validation parts decide."""
+        epoch = kwargs.get("initial_epoch", 0)
+        judging = task.validation(model, data.validation)
+        callbacks = [*judging.pop("callbacks", ()), *(kwargs.pop("callbacks", None) or ())]
+        train = task.batches(model, data.train, batch_size, seed=self.seed, first_epoch=epoch)
+        return {"x": train, "shuffle": False, "callbacks": callbacks, **judging, **kwargs}
 
 
 class _StopAtNonFiniteLoss(keras.callbacks.Callback):

@@ -51,11 +51,13 @@ class SearchResult:
         rows: The search space.
         best_arguments: Builder arguments of the best trial, for `zoo.create(name, **arguments)`.
         best_training: Training values of the best trial, for `zoo.train(..., **training)`.
+        best_task: Arguments of the best trial's task, where a search varies them: for
+            `zoo.train(..., task=zoo.tasks.VerificationTask(**best_task))`.
         directory: Where the search lies.
 
     Example:
         >>> best = TrialRecord(1, "COMPLETED", 0.9, {"depth": 2}, 1.5)
-        >>> SearchResult("mlp", "val_accuracy", "max", (best,), {}, {}, {}, Path()).best_score
+        >>> SearchResult("mlp", "val_accuracy", "max", (best,), {}, {}, {}, {}, Path()).best_score
         0.9
     """
 
@@ -66,6 +68,7 @@ class SearchResult:
     rows: Space
     best_arguments: Mapping[str, Any]
     best_training: Mapping[str, Any]
+    best_task: Mapping[str, Any]
     directory: Path
 
     @property

@@ -17,7 +17,7 @@ from tuning.oracles import make_oracle
 from tuning.progress import Progress
 from tuning.report import SearchResult, best_of, trial_record
 from tuning.rows import default_values
-from tuning.spaces import space, training_arguments
+from tuning.spaces import space, task_arguments, training_arguments
 from tuning.tuner import HyperbandTuner, SearchTuner
 from zoo import tasks
 from zoo.arguments import MAX_SEED, integer, one_of
@@ -113,7 +113,13 @@ def search(
     arguments = {**the_task.model_arguments(data), **(arguments or {})}
     fixed = _with_epochs(epochs, fixed, ranges)
     rows = space(
-        name, data.input_shape, arguments=arguments, fixed=fixed, ranges=ranges, start=start
+        name,
+        data.input_shape,
+        arguments=arguments,
+        fixed=fixed,
+        ranges=ranges,
+        start=start,
+        task=the_task.name,
     )
     max_epochs = int(max(rows["epochs"].options))
     if tuner == "hyperband":
@@ -202,5 +208,6 @@ def _result(name: str, runner: SearchTuner, directory: Path) -> SearchResult:
         rows=hypermodel.rows,
         best_arguments=hypermodel.arguments(best.values),
         best_training=training_arguments(best.values),
+        best_task=task_arguments(hypermodel.task.name, best.values),
         directory=directory,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tuning.families import family_of
 from tuning.rows import Choice, Float, Int, Space, override, start_at
+from tuning.verification import VERIFICATION, verification_arguments
 from zoo.optimizers import OPTIMIZERS, SCHEDULES, WITH_MOMENTUM
 from zoo.registry import entry
 
@@ -32,6 +33,12 @@ TRAINING: Space = {
 }
 
 
+# What may vary in a task, and how it becomes the task's arguments.
+TASKS: dict[str, tuple[Space, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+    "verification": (VERIFICATION, verification_arguments)
+}
+
+
 def training_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Pick from values what `zoo.train` takes.
 
@@ -49,6 +56,23 @@ def training_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"momentum": 0.0, "weight_decay": 0.0, **drawn}
 
 
+def task_arguments(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick from values what a task takes.
+
+    Args:
+        task: The task's name.
+        values: Value by row name.
+
+    Returns:
+        Arguments of the task.
+
+    Example:
+        >>> task_arguments("verification", {"examples": 4, "depth": 3})
+        {'examples': 4}
+    """
+    return TASKS[task][1](values) if task in TASKS else {}
+
+
 def space(
     name: str,
     input_shape: Sequence[int],
@@ -57,12 +81,13 @@ def space(
     fixed: Mapping[str, Any] | None = None,
     ranges: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
+    task: str | None = None,
 ) -> dict[str, Int | Float | Choice]:
     """Put together what a search of a registered model varies.
 
-    The rows are those of training and those of the model's family. What a variant states makes it
-    that variant (the filters of vgg16, the skip connections of cascade_cnn_residual), so its rows
-    are left out, unless the caller names them in `fixed` or `ranges`.
+    The rows are those of training, of the task, and of the model's family. What a variant states
+    makes it that variant (the filters of vgg16, the skip connections of cascade_cnn_residual), so
+    its rows are left out, unless the caller names them in `fixed` or `ranges`.
 
     Args:
         name: A registered name.
@@ -71,6 +96,7 @@ def space(
         fixed: Value by row name; see `override`.
         ranges: Range by row name; see `override`.
         start: Value by row name, for the first trial; see `start_at`.
+        task: Name of the task, where it is not the one that the model is registered for.
 
     Returns:
         Rows by name.
@@ -96,6 +122,7 @@ def space(
     stated = set(entry(name).arguments) - {part_of.get(key) for key in asked}
     decided = {*stated, *(arguments or {})}
     rows = {key: row for key, row in family.rows.items() if part_of[key] not in decided}
+    rows |= TASKS.get(task or entry(name).task, ({},))[0]
     rows = _settle(rows, {**entry(name).arguments, **(arguments or {})})
     rows = override({**TRAINING, **rows}, fixed, ranges)
     if "depth" in rows and family.depths:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from zoo.export import ExportResult, export_saved_model
     from zoo.models.autoencoder import conv_autoencoder, dense_autoencoder
     from zoo.models.cascade import cascade_cnn, mlp
+    from zoo.models.comparing import koch_siamese, siamese_cnn, siamese_face
     from zoo.models.face import deepface, deepid, face_cnn
     from zoo.models.siamese import embedding, siamese
     from zoo.registry import create, describe, list_models
     from zoo.runs import Run, load_run
     from zoo.training import train
     from zoo.transfer import features, transfer_weights
+    from zoo.verification import Verifier, sides
 
 # Where each public name is defined, but for the modules.
 _homes = {
@@ -31,6 +33,7 @@ _homes = {
     "ExportResult": "zoo.export",
     "ImageCodec": "zoo.codec",
     "Run": "zoo.runs",
+    "Verifier": "zoo.verification",
     "cascade_cnn": "zoo.models.cascade",
     "conv_autoencoder": "zoo.models.autoencoder",
     "create": "zoo.registry",
@@ -42,11 +45,15 @@ _homes = {
     "export_saved_model": "zoo.export",
     "face_cnn": "zoo.models.face",
     "features": "zoo.transfer",
+    "koch_siamese": "zoo.models.comparing",
     "list_models": "zoo.registry",
     "load_data": "zoo.data",
     "load_run": "zoo.runs",
     "mlp": "zoo.models.cascade",
     "siamese": "zoo.models.siamese",
+    "siamese_cnn": "zoo.models.comparing",
+    "siamese_face": "zoo.models.comparing",
+    "sides": "zoo.verification",
     "train": "zoo.training",
     "transfer_weights": "zoo.transfer",
 }
@@ -58,6 +65,7 @@ __all__ = [
     "ExportResult",
     "ImageCodec",
     "Run",
+    "Verifier",
     "cascade_cnn",
     "conv_autoencoder",
     "create",
@@ -70,6 +78,7 @@ __all__ = [
     "export_saved_model",
     "face_cnn",
     "features",
+    "koch_siamese",
     "layers",
     "list_models",
     "load_data",
@@ -80,6 +89,9 @@ __all__ = [
     "optimizers",
     "plots",
     "siamese",
+    "siamese_cnn",
+    "siamese_face",
+    "sides",
     "tasks",
     "train",
     "transfer_weights",

@@ -225,3 +225,42 @@ def image_shape(name: str, value: Any) -> tuple[int | None, int | None, int]:
         for axis, size in enumerate(value[:2])
     )
     return height, width, integer(f"{name}[2]", value[2])
+
+
+def images(name: str, value: Any, shape: Sequence[int | None]) -> np.ndarray:
+    """Check images, or rows of numbers, that a model is to be given.
+
+    Args:
+        name: The argument's name, for the message.
+        value: Floats, in [0, 1] where `shape` has three entries, or uint8.
+        shape: The model's, without the batch; `None` allows any size.
+
+    Returns:
+        An array of shape (images, *shape), of the type that was given.
+
+    Raises:
+        ValueError: If it has another shape or type, or values outside the range.
+
+    Example:
+        >>> images("images", [[[[0.5]]]], (1, 1, 1)).shape
+        (1, 1, 1, 1)
+    """
+    array = np.asarray(value)
+    sizes = array.shape[1:]
+    if len(sizes) != len(shape) or any(
+        b not in (a, None) for a, b in zip(sizes, shape, strict=True)
+    ):
+        raise ValueError(
+            f"`{name}` must be of shape (images, {', '.join(map(str, shape))}), received "
+            f"{array.shape}. A single image is {name}[None]."
+        )
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise ValueError(f"`{name}` must be floats in [0, 1] or uint8, received {array.dtype}.")
+    if array.dtype.kind == "f" and array.size and len(shape) == 3:
+        low, high = array.min(), array.max()
+        if not (low >= 0 and high <= 1):  # NaN is neither
+            raise ValueError(
+                f"`{name}` of floats must be in [0, 1], received values from {low:g} to {high:g}. "
+                "Scale them first, or pass uint8."
+            )
+    return array

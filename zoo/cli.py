@@ -51,6 +51,9 @@ def describe(name: str) -> None:
 @click.option("--directory", required=True, help="Where the run is written.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the directory.")
 @click.option("--argument", "arguments", multiple=True, metavar="KEY=VALUE", help="Of the builder.")
+@click.option(
+    "--task-argument", "task_arguments", multiple=True, metavar="KEY=VALUE", help="Of the task."
+)
 @click.option("--epochs", default=10, show_default=True)
 @click.option("--batch-size", default=64, show_default=True)
 @click.option("--optimizer", default="adamw", show_default=True)
@@ -60,15 +63,23 @@ def describe(name: str) -> None:
 @click.option("--weight-decay", default=0.0, show_default=True)
 @click.option("--precision", default="auto", show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def train(name: str, data: str, arguments: tuple[str, ...], **options: Any) -> None:
+def train(
+    name: str,
+    data: str,
+    arguments: tuple[str, ...],
+    task_arguments: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Train the model NAME on DATA: a data set's name, a folder of images, or an .npz file."""
     import zoo.plots
     import zoo.tasks
+    from zoo.registry import entry
 
-    loaded = zoo.load_data(data)
-    run = zoo.train(name, loaded, arguments=key_values(arguments), **options)
+    task = type(zoo.tasks.get(entry(name).task))(**key_values(task_arguments))
+    loaded = zoo.load_data(data, split_by=task.split_by)
+    run = zoo.train(name, loaded, arguments=key_values(arguments), task=task, **options)
     zoo.plots.learning_curves(run.history, run.directory / "learning_curves.png")
-    zoo.tasks.get(run.config["task"]).draw(run.model, loaded, run.directory)
+    task.draw(run.model, loaded, run.directory)
     for metric, value in run.metrics.items():
         click.echo(f"test {metric}: {value:.4f}")
     click.echo(f"written to {run.directory}")

@@ -13,7 +13,8 @@ from typing import Any
 
 import keras
 
-import zoo.metrics  # noqa: F401  (its metrics become known to Keras, as the layers do)
+import zoo.losses
+import zoo.metrics  # noqa: F401
 from zoo.layers import BatchNormalization
 from zoo.records import read_json, write_json, write_text
 

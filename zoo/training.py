@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import functools
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -137,6 +137,10 @@ def train(
         model,
         make_optimizer(optimizer, learning_rate, momentum=momentum, weight_decay=weight_decay),
     )
+    batches = functools.partial(
+        the_task.batches, model, data.train, batch_size, seed=seed, augment=augment
+    )
+    steps = len(batches())
 
     directory = claim_directory(directory, CONFIG, config, resume=resume)
     if (directory / METRICS).exists():
@@ -144,16 +148,20 @@ def train(
     if (directory / MODEL).exists():
         load_state(model, directory / MODEL)
     # Rounded, since mixed_float16 skips the steps in which its loss scale overflows.
-    done = round(int(model.optimizer.iterations) / math.ceil(len(data.train) / batch_size))
+    done = round(int(model.optimizer.iterations) / steps)
     keeper = RunKeeper(directory, done)
+    judging = the_task.validation(model, data.validation)
+    before = [_Reseed(seed), schedule, keras.callbacks.TerminateOnNaN()]
+    # After the caller's, which can restore weights, and before what is then kept.
+    finish = _Finish(keeper, lambda: the_task.finish(model, data))
     model.fit(
-        the_task.batches(data.train, batch_size, seed=seed, first_epoch=done, augment=augment),
-        validation_data=the_task.batches(data.validation, 256) if len(data.validation) else None,
+        batches(first_epoch=done),
         initial_epoch=done,
         epochs=epochs,
         shuffle=False,  # the batches come in an order of their own
-        callbacks=[_Reseed(seed), schedule, keras.callbacks.TerminateOnNaN(), *callbacks, keeper],
+        callbacks=[*before, *judging.pop("callbacks", ()), *callbacks, finish, keeper],
         verbose=verbose,
+        **judging,
     )
     keeper.require_finite()
     return keeper.close(the_task.evaluate(model, data.test))
@@ -167,6 +175,18 @@ def _require_one_schedule(schedule: str, callbacks: Sequence[keras.callbacks.Cal
                 f"`learning_rate_schedule`={schedule!r} and the callback {type(callback).__name__} "
                 "both set the learning rate: leave one of them out."
             )
+
+
+class _Finish(keras.callbacks.Callback):
+    """Settles what follows from the trained weights, unless the training diverged."""
+
+    def __init__(self, keeper: RunKeeper, finish: Callable[[], None]) -> None:
+        super().__init__()
+        self.keeper, self.finish = keeper, finish
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        if not self.keeper.diverged:
+            self.finish()
 
 
 class _Reseed(keras.callbacks.Callback):

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from zoo import arguments as check
 from zoo.codec import coding, tables
 from zoo.codec.stream import Stream
 from zoo.layers import EntropyBottleneck
@@ -145,7 +146,7 @@ class ImageCodec:
         Raises:
             ValueError: As `compress` does.
         """
-        images = self._checked(images)
+        images = check.images("images", images, self._shape)
         symbols = np.empty((len(images), self._bottleneck.tables.shape[0]), np.int32)
         for start in range(0, len(images), CHUNK):
             chunk = images[start : start + CHUNK]
@@ -256,26 +257,6 @@ class ImageCodec:
                 f"are {self._shape}, and tables or decoder differ. Load the codec that wrote them."
             )
         return coding.decode(stream.payload, self._tables(), stream.count)
-
-    def _checked(self, images: Any) -> np.ndarray:
-        images = np.asarray(images)
-        if images.shape[1:] != self._shape or images.ndim != 4:
-            raise ValueError(
-                f"`images` must be of shape (images, {', '.join(map(str, self._shape))}), received "
-                f"{images.shape}. A single image is images[None]."
-            )
-        if images.dtype != np.uint8 and images.dtype.kind != "f":
-            raise ValueError(
-                f"`images` must be floats in [0, 1] or uint8, received {images.dtype}."
-            )
-        if images.dtype.kind == "f" and images.size:
-            low, high = images.min(), images.max()
-            if not (low >= 0 and high <= 1):  # NaN is neither
-                raise ValueError(
-                    "`images` of floats must be in [0, 1], received values from "
-                    f"{low:g} to {high:g}. Scale them first, or pass uint8."
-                )
-        return images
 
 
 def _parts(model: keras.Model) -> tuple[keras.Model, keras.Model, EntropyBottleneck]:

@@ -6,6 +6,7 @@ from zoo.data.dataset import Dataset, Part
 from zoo.data.feeding import feed, mapped
 from zoo.data.sampling import ClassBatches, PairBatches
 from zoo.data.sources import load_data
+from zoo.data.views import with_rotations
 
 __all__ = [
     "ArrayPart",
@@ -17,4 +18,5 @@ __all__ = [
     "feed",
     "load_data",
     "mapped",
+    "with_rotations",
 ]

@@ -147,7 +147,11 @@ def _file_names(files: np.ndarray) -> tf.Tensor:
 
 
 def read_folder(
-    path: Path, image_size: Sequence[int] | None, color: str | None, on_corrupt: str
+    path: Path,
+    image_size: Sequence[int] | None,
+    color: str | None,
+    on_corrupt: str,
+    same_classes: bool = True,
 ) -> Source:
     """Find a folder's images and classes, and decode every file once to see that it can be read.
 
@@ -156,6 +160,7 @@ def read_folder(
         image_size: Height and width to resize to; `None` takes the first image's.
         color: "grey", "rgb", or `None`, which takes the first image's.
         on_corrupt: "refuse" or "skip" files that cannot be decoded.
+        same_classes: Whether `train`, `test` and `validation` must have the same classes.
 
     Returns:
         What the folder holds. Classes are numbered in the order of their folders' names.
@@ -166,9 +171,10 @@ def read_folder(
     size = None if image_size is None else _check_size(image_size)
     if color is not None:
         one_of("color", color, tuple(_CHANNELS))
-    folders = _part_folders(path)
+    folders = _part_folders(path, same_classes)
     class_names = tuple(sorted({name for classes in folders.values() for name in classes}))
-    listed = {name: _list_files(classes, class_names) for name, classes in folders.items()}
+    numbers = {name: label for label, name in enumerate(class_names)}
+    listed = {name: _list_files(classes, numbers) for name, classes in folders.items()}
     files = np.concatenate([files for files, _ in listed.values()])
     shapes = _decode_all(files, on_corrupt)
     readable = shapes[:, 0] > 0
@@ -197,7 +203,7 @@ def _check_size(image_size: Sequence[int]) -> tuple[int, int]:
     return integer("image_size[0]", image_size[0]), integer("image_size[1]", image_size[1])
 
 
-def _part_folders(path: Path) -> dict[str, dict[str, Path]]:
+def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
     """Give the class folders of each part: {part: {class: folder}}."""
     folders = _visible_folders(path)
     if not folders:
@@ -213,11 +219,12 @@ def _part_folders(path: Path) -> dict[str, dict[str, Path]]:
         )
     parts = {name: _visible_folders(folders[name]) for name in _SPLITS if name in folders}
     for name, classes in parts.items():
-        if set(classes) != set(parts["train"]):
+        if same_classes and set(classes) != set(parts["train"]):
             odd = sorted(set(classes) ^ set(parts["train"]))
             raise ValueError(
                 f"{path / name} and {path / 'train'} must have folders for the same classes; "
-                f"only one of them has {', '.join(map(repr, odd)) or 'any'}."
+                f"only one of them has {', '.join(map(repr, odd)) or 'any'}. "
+                "Mend this, or split by classes: split_by='classes'."
             )
     return parts
 
@@ -233,27 +240,23 @@ def _visible(path: Path) -> list[Path]:
         raise ValueError(f"The folder {path} cannot be read: {error.strerror}.") from error
 
 
-def _list_files(
-    classes: dict[str, Path], class_names: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def _list_files(classes: dict[str, Path], numbers: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """Give the files of a part, and their labels."""
     files: list[str] = []
     labels: list[int] = []
-    for label, name in enumerate(class_names):
-        found = _visible(classes[name])
+    for name, folder in classes.items():
+        found = _visible(folder)
         inner = [item.name for item in found if item.is_dir()]
         if inner:
             raise ValueError(
-                f"{classes[name]} is taken for the class {name!r}, so images must lie directly in "
+                f"{folder} is taken for the class {name!r}, so images must lie directly in "
                 f"it; it holds the folder {inner[0]!r}. (Folders that split a data set must be "
                 f"named {', '.join(_SPLITS)}.)"
             )
         if not found:
-            raise ValueError(
-                f"The class folder {classes[name]} is empty. Add images, or remove it."
-            )
+            raise ValueError(f"The class folder {folder} is empty. Add images, or remove it.")
         files += map(str, found)
-        labels += [label] * len(found)
+        labels += [numbers[name]] * len(found)
     return np.array(files, dtype=object), np.array(labels, dtype=np.int64)
 
 

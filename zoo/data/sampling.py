@@ -237,3 +237,65 @@ def examples_by_class(labels: np.ndarray, singles: str = "refuse") -> list[np.nd
             "classes."
         )
     return kept
+
+
+def pairs_of(
+    labels: np.ndarray, *, most: int = 100_000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """List pairs of examples to judge distances by: all of them, or as many as are drawn.
+
+    Args:
+        labels: Class of each example, (examples,).
+        most: Where there are more pairs, up to half as many same pairs are drawn, any with the same
+            chance, and different ones up to this number. A drawn pair can come twice.
+        seed: Decides what is drawn.
+
+    Returns:
+        Positions of the left and of the right examples, (pairs,), and 1 for pairs of one class, 0
+        for others.
+
+    Raises:
+        ValueError: If `most` is below 2, no class has two examples, or there is a single class.
+
+    Example:
+        >>> [column.tolist() for column in pairs_of(np.array([5, 5, 7]))]
+        [[0, 0, 1], [1, 2, 2], [1, 0, 0]]
+    """
+    check.integer("most", most, minimum=2)
+    labels = np.asarray(labels)
+    classes, of_example, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(classes) < 2 or counts.max() < 2:
+        raise ValueError(
+            "Judging distances needs two classes, and two examples of one of them; received "
+            f"{len(labels)} examples of {len(classes)} classes."
+        )
+    if len(labels) * (len(labels) - 1) // 2 <= most:
+        left, right = np.triu_indices(len(labels), k=1)
+        return left, right, (labels[left] == labels[right]).astype(np.int64)
+    rng = np.random.default_rng(seed)
+    left, right = _same_pairs(of_example, counts, most // 2, rng)
+    others = rng.integers(len(labels), size=(2, most))
+    while (alike := of_example[others[0]] == of_example[others[1]]).any():
+        others[:, alike] = rng.integers(len(labels), size=(2, alike.sum()))
+    others = others[:, : most - len(left)]
+    same = np.repeat([1, 0], [len(left), others.shape[1]])
+    return np.append(left, others[0]), np.append(right, others[1]), same
+
+
+def _same_pairs(
+    classes: np.ndarray, counts: np.ndarray, most: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """List the pairs of one class: all, or as many as asked for."""
+    order, starts = np.argsort(classes, kind="stable"), np.cumsum(counts) - counts
+    pairs = counts * (counts - 1) // 2
+    if pairs.sum() <= most:
+        places = [
+            np.stack(np.triu_indices(size, k=1)) + start
+            for size, start in zip(counts, starts, strict=True)
+        ]
+        left, right = order[np.concatenate(places, axis=1)]
+        return left, right
+    drawn = rng.choice(len(counts), size=most, p=pairs / pairs.sum())
+    first = rng.integers(counts[drawn])
+    second = (first + rng.integers(1, counts[drawn])) % counts[drawn]
+    return order[starts[drawn] + first], order[starts[drawn] + second]

@@ -13,11 +13,11 @@ from typing import Any, TypeGuard
 import keras
 import numpy as np
 from sklearn.datasets import fetch_olivetti_faces, load_digits
-from sklearn.model_selection import train_test_split
 
 from zoo.arguments import integer, one_of, rate
 from zoo.data.arrays import from_arrays, read_arrays
-from zoo.data.dataset import Dataset, Part, Source
+from zoo.data.dataset import Dataset, Source
+from zoo.data.split import split_classes, split_examples
 
 
 def load_data(
@@ -29,11 +29,13 @@ def load_data(
     image_size: tuple[int, int] | None = None,
     color: str | None = None,
     on_corrupt: str = "refuse",
+    split_by: str = "examples",
 ) -> Dataset:
     """Load labelled images, and split them into a training, a validation and a test part.
 
     A part that the source sets aside is taken as it is; the others are split off at random, with
-    every class in the same proportion in each part.
+    every class in the same proportion in each part. Or, for models that are judged by classes they
+    have never seen, such as those that verify, every class is whole in one part.
 
     Args:
         source: One of
@@ -60,13 +62,17 @@ def load_data(
         color: For folders: "grey", "rgb", or `None`, which takes the first image's.
         on_corrupt: For folders: whether files that cannot be decoded are refused ("refuse") or
             left out with a warning ("skip"). All files are decoded once to find them.
+        split_by: "examples", or "classes": no class is in two parts. The fractions are shares of
+            the classes then, of which each part gets at least two. Parts that the source sets
+            aside are kept if no class is in two of them; else they are joined and split anew.
+            Labels and class names keep their numbers, so a part's labels have gaps.
 
     Returns:
         The data set.
 
     Raises:
         ValueError: If the source is unknown, unreadable, empty or malformed, or cannot be split so
-            that every class is in every part. The message says what to change.
+            that every class is in every part, or in one. The message says what to change.
         OSError: If a named data set must be downloaded and cannot.
 
     Example:
@@ -76,15 +82,19 @@ def load_data(
         >>> x = np.random.default_rng(0).random((30, 12, 12))
         >>> print(load_data((x, np.arange(30) % 3)))
         arrays: 21 train, 3 validation, 6 test images of 12 x 12 x 1, 3 classes
+        >>> data = load_data("digits", split_by="classes", test_fraction=0.3)
+        >>> [np.unique(part.labels).tolist() for part in (data.train, data.validation, data.test)]
+        [[0, 1, 5, 8, 9], [3, 7], [2, 4, 6]]
     """
     rate("validation_fraction", validation_fraction)
     rate("test_fraction", test_fraction)
     integer("seed", seed, minimum=0)
     one_of("on_corrupt", on_corrupt, ("refuse", "skip"))
+    by_classes = one_of("split_by", split_by, ("examples", "classes")) == "classes"
     if _is_folder(source):
         from zoo.data.folder import read_folder  # the other sources do without TensorFlow
 
-        found = read_folder(Path(source), image_size, color, on_corrupt)
+        found = read_folder(Path(source), image_size, color, on_corrupt, not by_classes)
     elif image_size is not None or color is not None:
         raise ValueError(
             "`image_size` and `color` are for folders of images, and the source is none; "
@@ -96,7 +106,8 @@ def load_data(
         found = _read_npz(Path(source))
     else:
         found = read_arrays(source)
-    return _split(found, validation_fraction, test_fraction, seed)
+    split = split_classes if by_classes else split_examples
+    return split(found, validation_fraction, test_fraction, seed)
 
 
 def _is_folder(source: Any) -> TypeGuard[str | os.PathLike[str]]:
@@ -186,63 +197,3 @@ def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
         "y_train, x_test and y_test (an autoencoder does without those of y). Rename them, or pass "
         "the arrays: load_data((images, labels))."
     )
-
-
-# The split.
-
-
-def _split(source: Source, validation_fraction: float, test_fraction: float, seed: int) -> Dataset:
-    names = source.class_names
-    train, validation, test = source.train, source.validation, source.test
-    _require_all_classes("the data", train, names)
-    count = len(train)
-    if test is None:
-        train, test = _split_off("test", train, round(test_fraction * count), names, seed)
-    if validation is None and validation_fraction == 0:
-        validation = train.subset(np.arange(0))
-    elif validation is None:
-        share = round(validation_fraction * count)
-        train, validation = _split_off("validation", train, share, names, seed)
-    return Dataset(source.name, train, validation, test, names)
-
-
-def _split_off(
-    name: str, part: Part, count: int, class_names: tuple[str, ...], seed: int
-) -> tuple[Part, Part]:
-    """Give the rest, and a stratified part of `count` examples."""
-    rest = len(part) - count
-    if min(count, rest) < len(class_names):
-        raise ValueError(
-            f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
-            f"of {len(part)}; each must hold an example of all {len(class_names)} classes. "
-            "Change the fractions, or add examples."
-        )
-    sizes = np.bincount(part.labels)
-    if sizes.min() < 2:
-        raise ValueError(
-            f"{_listed(class_names, sizes < 2)} has a single example left for two parts, "
-            f"{name} and training. Add examples, or leave the class out."
-        )
-    kept, taken = train_test_split(
-        np.arange(len(part)), test_size=count, stratify=part.labels, random_state=seed
-    )
-    parts = part.subset(np.sort(kept)), part.subset(np.sort(taken))
-    for piece, where in zip(parts, ("the training part", f"the {name} part"), strict=True):
-        _require_all_classes(where, piece, class_names)
-    return parts
-
-
-def _require_all_classes(where: str, part: Part, class_names: tuple[str, ...]) -> None:
-    missing = np.bincount(part.labels, minlength=len(class_names)) == 0
-    if missing.any():
-        raise ValueError(
-            f"{_listed(class_names, missing)} has no example in {where} of {len(part)} examples. "
-            "Every class needs one in every part: add examples, change the fractions, or number "
-            "the classes that there are with np.unique(y, return_inverse=True)[1]."
-        )
-
-
-def _listed(class_names: tuple[str, ...], chosen: np.ndarray) -> str:
-    names = [repr(class_names[index]) for index in np.flatnonzero(chosen)]
-    more = f" (and {len(names) - 5} more)" if len(names) > 5 else ""
-    return f"Class {', '.join(names[:5])}{more}"

@@ -2,7 +2,7 @@
 
 from zoo.layers.batch_normalization import BatchNormalization
 from zoo.layers.corruption import Corruption
-from zoo.layers.embeddings import CosineProxies, Distance, UnitLength
+from zoo.layers.embeddings import CosineProxies, Distance, Judging, SameProbability, UnitLength
 from zoo.layers.entropy import EntropyBottleneck
 from zoo.layers.legacy import convert_legacy_weights
 from zoo.layers.legacy_files import load_legacy_model, load_legacy_weights
@@ -23,11 +23,13 @@ __all__ = [
     "Distance",
     "EntropyBottleneck",
     "GaussianSampling",
+    "Judging",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "LowRankLocallyConnected2D",
     "Penalty",
     "Perturbation",
+    "SameProbability",
     "Sparsity",
     "Stack",
     "TiedConv2D",

@@ -16,11 +16,31 @@ DISTANCES = ("euclidean", "cosine", "manhattan")
 SMALLEST_SQUARE = 1e-12
 
 
+class Judging(keras.layers.Layer):
+    """A layer whose outputs decide what counts as the same, and which knows from where on.
+
+    Args:
+        threshold: The largest distance that counts as the same; `zoo.Verifier.calibrate` sets it.
+            `None` until then. It is no weight, but saved and loaded with the layer's arguments.
+        **kwargs: As `keras.layers.Layer` takes them.
+
+    """
+
+    def __init__(self, *, threshold: float | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.threshold = threshold
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "threshold": self.threshold}
+
+
 @keras.saving.register_keras_serializable("zoo")
-class UnitLength(keras.layers.Layer):
+class UnitLength(Judging):
     """Divide each embedding by its Euclidean length; an embedding of zeros stays one.
 
     Args:
+        threshold: As `Judging` takes it; of the Euclidean distance between two embeddings.
         **kwargs: As `keras.layers.Layer` takes them.
 
     Example:
@@ -38,7 +58,7 @@ class UnitLength(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Distance(keras.layers.Layer):
+class Distance(Judging):
     """Measure the distance between two embeddings.
 
     Args:
@@ -46,6 +66,7 @@ class Distance(keras.layers.Layer):
             cosine of the angle between them, in [0, 2].
         largest: The largest distance that the embeddings below can have, where that is known;
             losses check their margins against it. It is 2 for "cosine" in any case.
+        threshold: As `Judging` takes it.
         **kwargs: As `keras.layers.Layer` takes them.
 
     Raises:
@@ -80,6 +101,28 @@ class Distance(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Give the constructor's arguments."""
         return {**super().get_config(), "metric": self.metric, "largest": self.largest}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class SameProbability(Judging):
+    """Turn logits into probabilities of being the same.
+
+    Args:
+        threshold: As `Judging` takes it; the distance is the probability of being different.
+        **kwargs: As `keras.layers.Layer` takes them.
+
+    Example:
+        >>> SameProbability()(ops.convert_to_tensor([[0.0]])).numpy().tolist()
+        [[0.5]]
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Give probabilities."""
+        return ops.sigmoid(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Give the inputs' shape."""
+        return input_shape
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -140,5 +183,5 @@ def safe_root(squares: Any) -> Any:
         >>> safe_root(ops.convert_to_tensor([4.0, 0.0, -1e-9])).numpy().tolist()
         [2.0, 0.0, 0.0]
     """
-    far = squares > SMALLEST_SQUARE
-    return ops.where(far, ops.sqrt(ops.where(far, squares, 1.0)), 0.0)
+    near = squares <= SMALLEST_SQUARE  # not so of NaN, which stays
+    return ops.where(near, 0.0, ops.sqrt(ops.where(near, 1.0, squares)))

@@ -2,6 +2,7 @@
 
 from zoo.metrics.images import MAX_PSNR, PSNR, SSIM, ImageMetric, PricedPSNR
 from zoo.metrics.retrieval import mean_average_precision, n_way_accuracy, recall_at_k
+from zoo.metrics.streaming import VerificationAUC, VerificationEER, VerificationMetric
 from zoo.metrics.verification import OperatingPoint, equal_error_rate, roc_auc, tar_at_far
 
 __all__ = [
@@ -11,6 +12,9 @@ __all__ = [
     "ImageMetric",
     "OperatingPoint",
     "PricedPSNR",
+    "VerificationAUC",
+    "VerificationEER",
+    "VerificationMetric",
     "equal_error_rate",
     "mean_average_precision",
     "n_way_accuracy",

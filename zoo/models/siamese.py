@@ -9,7 +9,15 @@ import keras
 from keras import layers
 
 from zoo import arguments as check
-from zoo.layers import AbsoluteDifference, Distance, Stack, UnitLength, Unstack
+from zoo.layers import (
+    AbsoluteDifference,
+    CosineProxies,
+    Distance,
+    SameProbability,
+    Stack,
+    UnitLength,
+    Unstack,
+)
 from zoo.layers.embeddings import DISTANCES
 from zoo.transfer import layer_outputs
 
@@ -87,43 +95,50 @@ def siamese(
     if head == "logistic":
         x = AbsoluteDifference(dtype="float32", name="difference")(*pair)
         x = layers.Dense(1, dtype="float32", name="logistic")(x)
-        outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(x)
+        outputs = SameProbability(dtype="float32", name="probabilities")(x)
     else:
         largest = largest_distance(trunk, metric, normalize)
         outputs = Distance(metric, largest=largest, dtype="float32", name="distance")(*pair)
     return keras.Model([left, right], outputs, name=name)
 
 
-def embedding(trunk: keras.Model, *, name: str = "embedding") -> keras.Model:
+def embedding(trunk: keras.Model, *, num_classes: int = 0, name: str = "embedding") -> keras.Model:
     """Bring a trunk's embeddings to length 1, for losses on batches, such as `zoo.losses.Triplet`.
 
     Args:
         trunk: As `siamese` takes it.
+        num_classes: Number of classes to train with by `zoo.losses.NormalizedSoftmax`, which wants
+            the cosines to a proxy of each class; 0 gives the embeddings alone.
         name: The model's name.
 
     Returns:
         An uncompiled Functional model from the trunk's input to `embedding`, `(batch,
-        embedding_dim)`, float32. The trunk is its layer `trunk`.
+        embedding_dim)`, or to `cosines`, `(batch, num_classes)`; float32. The trunk is its layer
+        `trunk`; `zoo.sides(model).left` goes to the embeddings in either case.
 
     Raises:
-        ValueError: If the trunk is of another form.
+        ValueError: If the trunk is of another form, or `num_classes` is illegal.
 
     Reference:
-        Schroff, Kalenichenko and Philbin, FaceNet, 2015, https://arxiv.org/abs/1503.03832
+        Schroff, Kalenichenko and Philbin, FaceNet, 2015, https://arxiv.org/abs/1503.03832; Wang et
+        al., NormFace, 2017, https://arxiv.org/abs/1704.06369 (proxies)
 
     Example:
         >>> import zoo
         >>> trunk = zoo.mlp((8, 8, 1), 0, hidden_units=(32,))
         >>> model = embedding(trunk)
         >>> model.compile("adam", zoo.losses.Triplet(mining="batch_hard"))
-        >>> model.output_shape
-        (None, 32)
+        >>> model.output_shape, embedding(trunk, num_classes=10).output_shape
+        ((None, 32), (None, 10))
     """
+    num_classes = check.integer("num_classes", num_classes, minimum=0)
     check_trunk(trunk)
     shared, _ = _parted(trunk, None)
     image = keras.Input(shared.input.shape[1:], name=shared.input.name, dtype=shared.input.dtype)
-    unit = UnitLength(dtype="float32", name="embedding")
-    return keras.Model(image, unit(shared(image)), name=name)
+    x = UnitLength(dtype="float32", name="embedding")(shared(image))
+    if num_classes:
+        x = CosineProxies(num_classes, dtype="float32", name="cosines")(x)
+    return keras.Model(image, x, name=name)
 
 
 def check_trunk(trunk: Any) -> None:

@@ -4,5 +4,6 @@ from zoo.tasks.base import Task
 from zoo.tasks.base import get_task as get
 from zoo.tasks.classification import ClassificationTask
 from zoo.tasks.reconstruction import ReconstructionTask
+from zoo.tasks.verification import VerificationTask
 
-__all__ = ["ClassificationTask", "ReconstructionTask", "Task", "get"]
+__all__ = ["ClassificationTask", "ReconstructionTask", "Task", "VerificationTask", "get"]

@@ -25,6 +25,8 @@ class Task(abc.ABC):
     """The entry of `fit`'s history that a search improves."""
     direction: str
     """Whether the objective is to rise ("max") or to fall ("min")."""
+    split_by: ClassVar[str] = "examples"
+    """How data are to be split, as `zoo.load_data` takes it."""
 
     def __init_subclass__(cls) -> None:
         """Make the task known under its name."""
@@ -54,10 +56,11 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def batches(self, part: Part, batch_size: int, **options: Any) -> Any:
-        """Make batches that `fit` and `evaluate` take.
+    def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
+        """Make batches that `fit` takes.
 
         Args:
+            model: The model that is given them.
             part: A part of a data set.
             batch_size: Number of examples in a batch.
             **options: `seed`, `first_epoch` and `augment`, as `Part.batches` takes them.
@@ -99,6 +102,26 @@ class Task(abc.ABC):
             The pictures' paths.
         """
 
+    def validation(self, model: keras.Model, part: Part) -> dict[str, Any]:
+        """Say how `fit` is to judge the model after each epoch.
+
+        Args:
+            model: The model.
+            part: The validation part; it may be empty.
+
+        Returns:
+            Arguments of `fit`: `validation_data`, or `callbacks` that log the objective.
+        """
+        return {"validation_data": self.batches(model, part, 256)} if len(part) else {}
+
+    def finish(self, model: keras.Model, data: Dataset) -> None:  # noqa: B027
+        """Settle what follows from trained weights, before the model is judged and kept.
+
+        Args:
+            model: The trained model.
+            data: What it was trained on.
+        """
+
     def evaluate(
         self, model: keras.Model, part: Part, *, batch_size: int = 256
     ) -> dict[str, float]:
@@ -112,7 +135,7 @@ class Task(abc.ABC):
         Returns:
             The loss and each metric by name.
         """
-        results = model.evaluate(self.batches(part, batch_size), return_dict=True, verbose=0)
+        results = model.evaluate(self.batches(model, part, batch_size), return_dict=True, verbose=0)
         return {name: float(value) for name, value in results.items()}
 
 

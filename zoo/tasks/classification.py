@@ -52,7 +52,7 @@ class ClassificationTask(Task):
                 f"{data.name!r} has {data.num_classes} classes: build it with that `num_classes`."
             )
 
-    def batches(self, part: Part, batch_size: int, **options: Any) -> Any:
+    def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
         """Make batches of images and integer labels."""
         return feed(part.batches(batch_size, **options))
 
@@ -68,7 +68,7 @@ class ClassificationTask(Task):
 
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
         """Draw the confusion matrix of the test part."""
-        scores = model.predict(self.batches(data.test, 256), verbose=0)
+        scores = model.predict(self.batches(model, data.test, 256), verbose=0)
         return [
             plots.confusion_matrix(
                 data.test.labels,

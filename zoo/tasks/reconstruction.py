@@ -75,7 +75,7 @@ class ReconstructionTask(Task):
                 f"{pixels.min()} to {pixels.max()}: divide them by their largest value."
             )
 
-    def batches(self, part: Part, batch_size: int, **options: Any) -> Any:
+    def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
         """Make batches of images, as input and as target."""
         return feed(mapped(part.batches(batch_size, **options), lambda images, _: (images, images)))
 
@@ -94,7 +94,7 @@ class ReconstructionTask(Task):
         """Give the loss, the metrics, and SSIM, which is too slow for each step of a training."""
         results = super().evaluate(model, part, batch_size=batch_size)
         ssim = SSIM()
-        for images, targets in self.batches(part, batch_size):
+        for images, targets in self.batches(model, part, batch_size):
             ssim.update_state(targets, model.predict_on_batch(images))
         return {**results, "ssim": float(ssim.result())}
 
@@ -117,7 +117,7 @@ class ReconstructionTask(Task):
         rebuilt = model(list(rows.values())[-1], training=False)
         rows["rebuilt"] = keras.ops.convert_to_numpy(rebuilt)
         labels = data.test.labels
-        codes = encoder.predict(self.batches(data.test, 256), verbose=0)
+        codes = encoder.predict(self.batches(model, data.test, 256), verbose=0)
         found = np.unique(labels)
         ends = {data.class_names[label]: int(np.argmax(labels == label)) for label in found}
         if len(found) == 1:

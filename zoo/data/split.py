@@ -1,0 +1,174 @@
+"""The split of what a source holds into three parts: by examples, or by classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from zoo.data.dataset import Dataset, Part, Source
+from zoo.data.views import joined
+
+
+def split_examples(
+    source: Source, validation_fraction: float, test_fraction: float, seed: int
+) -> Dataset:
+    """Split so that every class is in every part, in the same proportion.
+
+    Args:
+        source: What is there. A part that it sets aside is kept.
+        validation_fraction: Share of the examples, in [0, 1).
+        test_fraction: Share of the examples, in [0, 1).
+        seed: Decides the split.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: If a class would be missing in a part.
+
+    Example:
+        >>> import zoo
+        >>> data = zoo.load_data("digits")
+        >>> source = Source("digits", data.train, None, None, data.class_names)
+        >>> len(split_examples(source, 0, 0.5, seed=0).test)
+        629
+    """
+    names = source.class_names
+    train, validation, test = source.train, source.validation, source.test
+    _require_all_classes("the data", train, names)
+    count = len(train)
+    if test is None:
+        train, test = _split_off("test", train, round(test_fraction * count), names, seed)
+    if validation is None and validation_fraction == 0:
+        validation = train.subset(np.arange(0))
+    elif validation is None:
+        share = round(validation_fraction * count)
+        train, validation = _split_off("validation", train, share, names, seed)
+    return Dataset(source.name, train, validation, test, names)
+
+
+def split_classes(
+    source: Source, validation_fraction: float, test_fraction: float, seed: int
+) -> Dataset:
+    """Split so that no class is in two parts, and each part has two classes at least.
+
+    Args:
+        source: What is there. Parts that it sets aside are kept if no class is in two of them, and
+            joined if one is.
+        validation_fraction: Share of the classes (of those that no kept part has), in [0, 1);
+            0 makes an empty part.
+        test_fraction: Share of the classes, in [0, 1).
+        seed: Decides which classes.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: If there are too few classes.
+
+    Example:
+        >>> import zoo
+        >>> data = zoo.load_data("digits")
+        >>> source = Source("digits", data.train, None, None, data.class_names)
+        >>> np.unique(split_classes(source, 0, 0.5, seed=0).test.labels)
+        array([2, 3, 4, 6, 7])
+    """
+    train, validation, test = source.train, source.validation, source.test
+    given = [part for part in (train, validation, test) if part is not None]
+    everything = joined(given) if len(given) > 1 else train
+    _require_all_classes("the data", everything, source.class_names)
+    sizes = [len(np.unique(part.labels)) for part in given]
+    if sum(sizes) > len(source.class_names):  # a class is in two of them
+        train, validation, test = everything, None, None
+    elif min(sizes[1:], default=2) < 2:
+        raise ValueError(
+            f"A part that is set aside has a single class, and each part needs two; received "
+            f"{', '.join(map(str, sizes))} classes in the parts. Move classes, or pass all in one."
+        )
+    # The test part takes its classes first, so that they are the same for any validation part.
+    classes = np.random.default_rng(seed).permutation(np.unique(train.labels))
+    for_test = 0 if test is not None else _share(test_fraction, len(classes))
+    for_both = for_test
+    if validation is None:
+        for_both += _share(validation_fraction, len(classes))
+    _require_two_classes(len(classes), for_test, for_both - for_test, test)
+    return Dataset(
+        source.name,
+        _of_classes(train, classes[for_both:]),
+        _of_classes(train, classes[for_test:for_both]) if validation is None else validation,
+        _of_classes(train, classes[:for_test]) if test is None else test,
+        source.class_names,
+    )
+
+
+def _share(fraction: float, classes: int) -> int:
+    return max(round(fraction * classes), 2) if fraction else 0
+
+
+def _of_classes(part: Part, classes: np.ndarray) -> Part:
+    return part.subset(np.flatnonzero(np.isin(part.labels, classes)))
+
+
+def _require_two_classes(
+    classes: int, for_test: int, for_validation: int, own_test: Part | None
+) -> None:
+    if own_test is None and not for_test:
+        raise ValueError(
+            "`test_fraction` must be above 0, for the source sets no classes aside to test with; "
+            "received 0."
+        )
+    needed = 2 * (1 + (for_test > 0) + (for_validation > 0))
+    if classes < needed:
+        raise ValueError(
+            f"A split by classes puts two classes into each part at least, and needs {needed} "
+            f"here; received {classes}. Add classes, or split by examples."
+        )
+    rest = classes - for_test - for_validation
+    if rest < 2:
+        raise ValueError(
+            f"`test_fraction` and `validation_fraction` would put {for_test} and {for_validation} "
+            f"of {classes} classes into their parts and leave {rest}; two at least must be left to "
+            "train with. Lower the fractions."
+        )
+
+
+def _split_off(
+    name: str, part: Part, count: int, class_names: tuple[str, ...], seed: int
+) -> tuple[Part, Part]:
+    """Give the rest, and a stratified part of `count` examples."""
+    rest = len(part) - count
+    if min(count, rest) < len(class_names):
+        raise ValueError(
+            f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
+            f"of {len(part)}; each must hold an example of all {len(class_names)} classes. "
+            "Change the fractions, or add examples."
+        )
+    sizes = np.bincount(part.labels)
+    if sizes.min() < 2:
+        raise ValueError(
+            f"{_listed(class_names, sizes < 2)} has a single example left for two parts, "
+            f"{name} and training. Add examples, or leave the class out."
+        )
+    kept, taken = train_test_split(
+        np.arange(len(part)), test_size=count, stratify=part.labels, random_state=seed
+    )
+    parts = part.subset(np.sort(kept)), part.subset(np.sort(taken))
+    for piece, where in zip(parts, ("the training part", f"the {name} part"), strict=True):
+        _require_all_classes(where, piece, class_names)
+    return parts
+
+
+def _require_all_classes(where: str, part: Part, class_names: tuple[str, ...]) -> None:
+    missing = np.bincount(part.labels, minlength=len(class_names)) == 0
+    if missing.any():
+        raise ValueError(
+            f"{_listed(class_names, missing)} has no example in {where} of {len(part)} examples, "
+            "and needs one there: add examples, change the fractions, or number the classes that "
+            "there are with np.unique(y, return_inverse=True)[1]."
+        )
+
+
+def _listed(class_names: tuple[str, ...], chosen: np.ndarray) -> str:
+    names = [repr(class_names[index]) for index in np.flatnonzero(chosen)]
+    more = f" (and {len(names) - 5} more)" if len(names) > 5 else ""
+    return f"Class {', '.join(names[:5])}{more}"

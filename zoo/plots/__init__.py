@@ -1,0 +1,17 @@
+"""Pictures of trainings, images, codecs and pairs."""
+
+from zoo.plots.images import image_rows, latent_scatter
+from zoo.plots.pairs import distance_histogram, image_pairs, roc_curve
+from zoo.plots.rates import rate_distortion
+from zoo.plots.training import confusion_matrix, learning_curves
+
+__all__ = [
+    "confusion_matrix",
+    "distance_histogram",
+    "image_pairs",
+    "image_rows",
+    "latent_scatter",
+    "learning_curves",
+    "rate_distortion",
+    "roc_curve",
+]

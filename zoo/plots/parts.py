@@ -1,0 +1,38 @@
+"""What several pictures are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+
+def plain(text: object) -> str:
+    """Give a text that matplotlib shows as it is.
+
+    Args:
+        text: What to show.
+
+    Returns:
+        The text, in which no $ begins a formula.
+
+    Example:
+        >>> print(plain("5 $"))
+        5 \\$
+    """
+    return str(text).replace("$", r"\$")
+
+
+def show_image(axes: Axes, image: np.ndarray) -> None:
+    """Show an image.
+
+    Args:
+        axes: Where.
+        image: (height, width, channels), values in [0, 1]; one or three channels are shown as grey
+            or colour, else the first.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> show_image(Figure().subplots(), np.zeros((8, 8, 1)))
+    """
+    colour = image.shape[-1] == 3
+    axes.imshow(np.clip(image if colour else image[..., 0], 0, 1), "gray", vmin=0, vmax=1)

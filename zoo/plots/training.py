@@ -1,0 +1,103 @@
+"""Pictures of a training: learning curves and the confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix as count_confusions
+
+from zoo.plots.parts import plain
+
+
+def learning_curves(history: Mapping[str, Sequence[float]], path: Path) -> Path:
+    """Draw the loss and each metric by epoch, training beside validation.
+
+    Args:
+        history: Values by name, one an epoch; those of the validation part begin with `val_`.
+        path: Where to write the picture.
+
+    Returns:
+        `path`.
+
+    Example:
+        >>> import tempfile
+        >>> history = {"loss": [1.0, 0.5], "val_loss": [0.9, 0.6], "learning_rate": [0.1, 0.1]}
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     learning_curves(history, Path(directory) / "curves.png").name
+        'curves.png'
+    """
+    names = [name for name in dict.fromkeys(map(_plain_name, history)) if name != "epoch"]
+    figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for key, label, style in (
+            (name, "training", {"color": "tab:blue"}),
+            (f"val_{name}", "validation", {"color": "tab:orange"}),
+        ):
+            if key in history:
+                epochs = np.arange(1, len(history[key]) + 1)
+                axes.plot(epochs, history[key], label=label, marker=".", **style)
+        axes.set(title=name.replace("_", " "), xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        if f"val_{name}" in history:
+            axes.legend()
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def confusion_matrix(
+    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], path: Path
+) -> Path:
+    """Draw how often each class was taken for each class.
+
+    Args:
+        labels: True labels, integers `(examples,)`.
+        predicted: Predicted labels, integers `(examples,)`.
+        class_names: Names of the classes, by label.
+        path: Where to write the picture.
+
+    Returns:
+        `path`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = Path(directory) / "confusion.png"
+        ...     confusion_matrix(np.array([0, 1]), np.array([0, 0]), ["no", "yes"], path).exists()
+        True
+    """
+    size = len(class_names)
+    counts = count_confusions(labels, predicted, labels=range(size))
+    side = max(4.0, min(16.0, 1.5 + 0.45 * size))
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    # Logarithmic colours, so that the few mistakes show beside the many hits.
+    axes.imshow(np.maximum(counts, 0.5), cmap="Blues", norm=LogNorm(0.5, max(counts.max(), 1)))
+    if size <= 30:
+        dark = counts > counts.max() ** 0.6
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            colour = "white" if dark[row, column] else "black"
+            axes.text(
+                column, row, counts[row, column], ha="center", va="center", color=colour, size=9
+            )
+    step = max(1, size // 30)
+    ticks = range(0, size, step)
+    names = [plain(class_names[tick]) for tick in ticks]
+    axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(ticks, names)
+    accuracy = np.trace(counts) / max(counts.sum(), 1)
+    axes.set(
+        xlabel="predicted",
+        ylabel="true",
+        title=f"{counts.sum()} test examples, accuracy {accuracy:.2%}",
+    )
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def _plain_name(key: str) -> str:
+    return key.removeprefix("val_")

@@ -1,0 +1,226 @@
+"""Whether two images show the same, such as one person, judged by classes never trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo import arguments as check
+from zoo import losses
+from zoo.data import Dataset, Part, feed, mapped
+from zoo.data.sampling import ClassBatches, PairBatches, examples_by_class, pairs_of
+from zoo.tasks.base import Task
+from zoo.verification import judge, sides
+
+Options = Mapping[str, Any]
+
+
+class VerificationTask(Task):
+    """Tell whether two images show the same.
+
+    The model's output says what it is trained by: `distance` by the contrastive loss and
+    `probabilities` by cross-entropy, both on drawn pairs, half of them the same; `embedding` by
+    triplets found in batches of some classes and some examples of each (P x K); `cosines` by the
+    normalized softmax, on batches of any examples. 1 means the same throughout.
+
+    Every model is judged by the pairs of a part whose classes were not trained with: area under the
+    ROC curve (`auc`), equal error rate (`eer`), and the false and true accept rates (`far`, `tar`)
+    at the model's threshold. After training, the threshold is set by the validation part.
+
+    Args:
+        margin: Of the loss; `None` is 1 for distances, 0.2 for embeddings, and 0 for cosines.
+            Cross-entropy has none.
+        mining: Of the triplets: "batch_all", "batch_hard" or "semi_hard".
+        scale: Factor of the cosines in the softmax.
+        examples: Examples of each class in a batch for triplets (K); there are then `batch_size //
+            examples` classes in it (P), or all there are.
+        singles: What becomes of training classes with a single example, where pairs are needed:
+            "refuse" or "leave_out".
+        target_far: What the threshold is set by: "eer", where both kinds of errors are equally
+            frequent, or the false accept rate to keep to, in [0, 1).
+
+    Raises:
+        ValueError: If an argument is illegal.
+
+    Example:
+        >>> VerificationTask(mining="batch_hard").objective
+        'val_auc'
+    """
+
+    name: ClassVar[str] = "verification"
+    objective = "val_auc"
+    direction = "max"
+    split_by = "classes"
+
+    def __init__(
+        self,
+        *,
+        margin: float | None = None,
+        mining: str = "semi_hard",
+        scale: float = 16.0,
+        examples: int = 4,
+        singles: str = "refuse",
+        target_far: float | str = "eer",
+    ) -> None:
+        self.margin = None if margin is None else check.number("margin", margin)
+        self.mining = check.one_of("mining", mining, losses.MININGS)
+        self.scale = check.number("scale", scale)
+        self.examples = check.integer("examples", examples, minimum=2)
+        self.singles = check.one_of("singles", singles, ("refuse", "leave_out"))
+        self.target_far = (
+            target_far if target_far == "eer" else check.rate("target_far", target_far)
+        )
+
+    def model_arguments(self, data: Dataset) -> dict[str, Any]:
+        """Give the shape of the images and the number of classes to train with."""
+        return {"input_shape": data.input_shape, "num_classes": len(np.unique(data.train.labels))}
+
+    def check(self, model: keras.Model, data: Dataset) -> None:
+        """Check the model's inputs and its head, and that judged classes are not trained with."""
+        _trained_output(model)
+        for tensor in model.inputs:
+            if tuple(tensor.shape[1:]) not in (data.input_shape, (None, None, data.input_shape[2])):
+                raise ValueError(
+                    f"Model {model.name!r} takes images of shape {tuple(tensor.shape[1:])}, but "
+                    f"data {data.name!r} has {data.input_shape}: build it with that `input_shape`."
+                )
+        trained = np.unique(data.train.labels)
+        if model.output_names == ["cosines"] and model.output_shape[1] != len(trained):
+            raise ValueError(
+                f"Model {model.name!r} has proxies of {model.output_shape[1]} classes, but data "
+                f"{data.name!r} has {len(trained)} to train with: build it with that `num_classes`."
+            )
+        examples_by_class(data.train.labels, self.singles)
+        for name, part in (("validation", data.validation), ("test", data.test)):
+            shared = np.intersect1d(trained, part.labels)
+            if len(shared):
+                raise ValueError(
+                    f"Verification is judged by classes that were not trained with, but "
+                    f"{len(shared)} classes of the {name} part of {data.name!r} are trained with, "
+                    f"such as {data.class_names[shared[0]]!r}: load the data with "
+                    "zoo.load_data(..., split_by='classes')."
+                )
+            if len(part):
+                pairs_of(part.labels, most=2)
+
+    def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
+        """Make batches of what the model's head is trained by: pairs, P x K, or any examples."""
+        return feed(_BATCHES[_trained_output(model)](self, part, batch_size, options))
+
+    def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        """Compile with the loss of the model's head."""
+        model.compile(optimizer, _loss(self, model))
+
+    def validation(self, model: keras.Model, part: Part) -> dict[str, Any]:
+        """Judge the pairs of a part after each epoch."""
+        return {"callbacks": [_Judge(part)]} if len(part) else {}
+
+    def finish(self, model: keras.Model, data: Dataset) -> None:
+        """Set the threshold by the validation part, where there is one."""
+        if len(data.validation):
+            parts = sides(model)
+            judged = judge(parts, data.validation)
+            judged.require_finite()
+            parts.judging.threshold = judged.point(self.target_far).threshold
+
+    def evaluate(
+        self, model: keras.Model, part: Part, *, batch_size: int = 256
+    ) -> dict[str, float]:
+        """Judge the pairs of a part: `auc`, `eer`, and `far` and `tar` at the threshold."""
+        parts = sides(model)
+        judged = judge(parts, part, batch_size=batch_size)
+        return judged.summary(parts.judging.threshold)
+
+    def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
+        """Serve the whole model, `embed`, `similarity`, and, once there is a threshold, `same`."""
+        return {"serving_default": model, **sides(model).signatures()}
+
+    def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
+        """Draw the ROC curve, the distances, the hardest mistakes and the embeddings."""
+        parts = sides(model)
+        judged = judge(parts, data.test)
+        return judged.draw(data.test, parts.judging.threshold, data.class_names, directory)
+
+
+# How models with one kind of output are trained: batches and loss.
+
+
+def _pairs(task: VerificationTask, part: Part, batch_size: int, options: Options) -> Any:
+    return PairBatches(part, batch_size, singles=task.singles, **options)
+
+
+def _some_classes(task: VerificationTask, part: Part, batch_size: int, options: Options) -> Any:
+    classes = min(batch_size // task.examples, len(examples_by_class(part.labels, task.singles)))
+    if classes < 2:
+        raise ValueError(
+            f"A batch of {batch_size} holds fewer than two classes of {task.examples} examples: "
+            "give a larger `batch_size`, or the task fewer `examples`."
+        )
+    return ClassBatches(
+        part, classes=classes, examples=task.examples, singles=task.singles, **options
+    )
+
+
+def _any_examples(_: VerificationTask, part: Part, batch_size: int, options: Options) -> Any:
+    """Make batches whose labels count the part's own classes, as the proxies do."""
+    classes = np.unique(part.labels)
+    number = np.zeros(classes.max() + 1, np.int64)
+    number[classes] = np.arange(len(classes))
+    return mapped(
+        part.batches(batch_size, **options),
+        lambda images, labels: (images, ops.take(number, labels)),
+    )
+
+
+_BATCHES = {
+    "distance": _pairs,
+    "probabilities": _pairs,
+    "embedding": _some_classes,
+    "cosines": _any_examples,
+}
+_MARGINS = {"distance": 1.0, "embedding": 0.2, "cosines": 0.0}
+
+
+def _loss(task: VerificationTask, model: keras.Model) -> keras.losses.Loss:
+    output = _trained_output(model)
+    if output == "probabilities":
+        return keras.losses.BinaryCrossentropy()
+    margin = _MARGINS[output] if task.margin is None else task.margin
+    if output == "distance":
+        return losses.Contrastive(margin, head=model.layers[-1])
+    if output == "embedding":
+        return losses.Triplet(margin, mining=task.mining)
+    return losses.NormalizedSoftmax(task.scale, margin)
+
+
+def _trained_output(model: keras.Model) -> str:
+    """Give the name of the output that says how a model is trained."""
+    if len(model.output_names) != 1 or model.output_names[0] not in _BATCHES:
+        raise ValueError(
+            f"Model {model.name!r} gives {', '.join(model.output_names)}: verification trains "
+            f"models that give one of {', '.join(_BATCHES)}, such as zoo.siamese_cnn."
+        )
+    return model.output_names[0]
+
+
+class _Judge(keras.callbacks.Callback):
+    """Adds `val_auc` and `val_eer` to what each epoch logs."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__()
+        self.part = part
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Take the model apart once: each new `predict` is traced anew."""
+        self.sides = sides(self.model)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Judge the part's pairs."""
+        rates = judge(self.sides, self.part).rates()
+        if logs is not None:
+            logs.update({f"val_{name}": rate for name, rate in rates.items()})

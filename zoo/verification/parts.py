@@ -1,0 +1,159 @@
+"""What a model of pairs consists of: its two sides, and how it judges them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.layers import CosineProxies, Distance, Judging, SameProbability, UnitLength
+from zoo.models.siamese import embedding
+from zoo.transfer import layer_outputs
+
+CHUNK = 4096  # pairs that are judged at a time
+
+
+class Sides(NamedTuple):
+    """The parts of a model that compares; they share its weights.
+
+    Attributes:
+        model: The model itself.
+        left: From an image to its embedding, (batch, embedding_dim).
+        right: The same for the right image; `left` itself, unless each side has layers of its own.
+        judge: From embeddings `left` and `right` to their distance, (batch, 1). Of the head
+            "logistic" that is the probability of being different.
+        judging: The layer that has the threshold.
+    """
+
+    model: keras.Model
+    left: keras.Model
+    right: keras.Model
+    judge: keras.Model
+    judging: Judging
+
+    def embed(self, batches: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Embed images as left and as right ones.
+
+        Args:
+            batches: What `predict` takes.
+
+        Returns:
+            Embeddings of both sides, float32 (examples, embedding_dim).
+        """
+        left = self.left.predict(batches, verbose=0)
+        return left, left if self.right is self.left else self.right.predict(batches, verbose=0)
+
+    def distances(
+        self, left: np.ndarray, right: np.ndarray, rows: np.ndarray, others: np.ndarray
+    ) -> np.ndarray:
+        """Judge pairs of embeddings.
+
+        Args:
+            left: Embeddings of the left side, (examples, embedding_dim).
+            right: Embeddings of the right side, (other examples, embedding_dim).
+            rows: Position of each pair's left one, (pairs,).
+            others: Position of each pair's right one, (pairs,).
+
+        Returns:
+            Distances, float32 (pairs,).
+        """
+        found = np.empty(len(rows), np.float32)
+        for i in range(0, len(rows), CHUNK):
+            pair = [left[rows[i : i + CHUNK]], right[others[i : i + CHUNK]]]
+            found[i : i + CHUNK] = ops.convert_to_numpy(self.judge(pair))[:, 0]
+        return found
+
+    def signatures(self) -> dict[str, keras.Model]:
+        """Name what an export serves beside the model.
+
+        Returns:
+            `embed`, from `image` to `embedding` (`embed_left` and `embed_right` where the sides
+            differ); `similarity`, from `left` and `right` to `similarity`, (batch, 1), larger for
+            what is nearer: the probability of being the same, or 1 / (1 + distance); and, where
+            there is a threshold, `same`, from both to booleans `same`, (batch, 1).
+        """
+        left, right = (
+            keras.Input(self.left.input.shape[1:], name=side, dtype=self.left.input.dtype)
+            for side in ("left", "right")
+        )
+        distance = self.judge([self.left(left), self.right(right)])
+        logistic = self.judging.name == "probabilities"
+        similarity = 1 - distance if logistic else 1 / (1 + distance)
+        found = {"similarity": keras.Model([left, right], {"similarity": similarity})}
+        if self.judging.threshold is not None:
+            same = distance <= self.judging.threshold
+            found["same"] = keras.Model([left, right], {"same": same})
+        alone = {"embed": self.left}
+        if self.right is not self.left:
+            alone = {"embed_left": self.left, "embed_right": self.right}
+        for name, side in alone.items():
+            found[name] = keras.Model(side.input, {"embedding": side.output})
+        return found
+
+
+def sides(model: keras.Model) -> Sides:
+    """Take a model that compares apart.
+
+    Args:
+        model: What `zoo.siamese` or `zoo.embedding` gives, or a model such as they take as trunk,
+            whose embeddings are then brought to length 1.
+
+    Returns:
+        Its parts. Embeddings that are trained by themselves are judged by their Euclidean distance.
+
+    Raises:
+        ValueError: If the model is none of these.
+
+    Example:
+        >>> import zoo
+        >>> twins = zoo.siamese(zoo.mlp((8, 8, 1), 0, hidden_units=(32,)))
+        >>> parts = sides(twins)
+        >>> parts.left.output_shape, parts.left is parts.right, parts.judge.output_names
+        ((None, 32), True, ['distance'])
+    """
+    last = model.layers[-1] if getattr(model, "layers", None) else None
+    if isinstance(last, UnitLength) and last.name == "embedding":
+        return _of_embedding(model, model, last)
+    if isinstance(last, CosineProxies):
+        image, outputs = layer_outputs(model)
+        lower = keras.Model(image, outputs["embedding"], name="embedding")
+        return _of_embedding(model, lower, model.get_layer("embedding"))
+    if isinstance(last, Distance | SameProbability):
+        return _of_pairs(model, last)
+    return sides(embedding(model))
+
+
+def _of_embedding(whole: keras.Model, model: keras.Model, judging: UnitLength) -> Sides:
+    pair = _inputs(model)
+    distance = Distance(largest=2.0, dtype="float32", name="distance")(*pair)
+    return Sides(whole, model, model, keras.Model(pair, distance, name="judge"), judging)
+
+
+def _of_pairs(model: keras.Model, judging: Judging) -> Sides:
+    names = [layer.name for layer in model.layers]
+    trunk = model.get_layer("trunk")
+    upper = [name for name in ("left_branch", "right_branch") if name in names]
+    both = []
+    for branch in upper or [""]:
+        image = keras.Input(trunk.input.shape[1:], name=trunk.input.name, dtype=trunk.input.dtype)
+        x = trunk(image)
+        for name in (branch, "unit_length"):
+            x = model.get_layer(name)(x) if name in names else x
+        both.append(keras.Model(image, x, name="embedding"))
+    pair = _inputs(both[0])
+    if "logistic" in names:
+        x = model.get_layer("logistic")(model.get_layer("difference")(*pair))
+        # As exact near 0 as the probability itself; 1 less that would be rounded to steps of 6e-8.
+        distance = keras.layers.Activation("sigmoid", dtype="float32", name="distance")(-x)
+    else:
+        distance = judging(*pair)
+    return Sides(model, both[0], both[-1], keras.Model(pair, distance, name="judge"), judging)
+
+
+def _inputs(model: keras.Model) -> list[Any]:
+    return [
+        keras.Input(model.output_shape[1:], name=side, dtype=model.outputs[0].dtype)
+        for side in ("left", "right")
+    ]

@@ -1,0 +1,312 @@
+"""A trained model that compares, in use: calibrated, enrolled, asked, saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo import arguments as check
+from zoo.data import feed
+from zoo.data.arrays import ArrayPart
+from zoo.files import new_directory
+from zoo.metrics import OperatingPoint
+from zoo.verification.gallery import Gallery
+from zoo.verification.judging import Judged, judge
+from zoo.verification.parts import sides
+
+MODEL, GALLERY = "model.keras", "gallery.npz"
+
+
+class Verifier:
+    """Say whether two images show the same, and find the nearest among known ones.
+
+    A pair counts as the same where its distance is at most the threshold, which `calibrate` sets by
+    labelled images that the model was not trained with, and which is saved and exported with the
+    model. New classes are enrolled by their images; nothing is trained.
+
+    Args:
+        model: What `zoo.siamese` or `zoo.embedding` gives, trained, or a registered model for
+            verification; or a trained model from an image to features, such as
+            `zoo.features(classifier, "dense1")`, whose features are then brought to length 1.
+
+    Attributes:
+        model: The model; the one that `zoo.embedding` makes of features.
+
+    Raises:
+        ValueError: If the model is something else.
+
+    Example:
+        >>> import zoo
+        >>> data = zoo.load_data("digits", split_by="classes")
+        >>> model = zoo.embedding(zoo.mlp((8, 8, 1), 0, hidden_units=(32,)))
+        >>> model.compile("adam", zoo.losses.Triplet())
+        >>> _ = model.fit(zoo.data.ClassBatches(data.train, classes=5), verbose=0)
+        >>> verifier = Verifier(model)
+        >>> images, labels = data.test.images(np.arange(40)), data.test.labels[:40]
+        >>> point = verifier.calibrate(images, labels, target_far=0.1)
+        >>> point.threshold == verifier.threshold and point.far <= 0.1
+        True
+        >>> verifier.same(images[:2], images[:2]).tolist()
+        [True, True]
+        >>> verifier.enrol(images[:20], labels[:20])
+        >>> found, distances = verifier.search(images[20:22], k=3)
+        >>> found.shape, distances.shape
+        ((2, 3), (2, 3))
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._parts = sides(model)
+        self._gallery = Gallery(self._parts)
+        self.model = self._parts.model
+
+    @property
+    def threshold(self) -> float | None:
+        """The largest distance that counts as the same; `None` before calibration."""
+        return self._parts.judging.threshold
+
+    def calibrate(
+        self, images: Any, labels: Any, *, target_far: float | str = "eer"
+    ) -> OperatingPoint:
+        """Set the threshold.
+
+        Args:
+            images: (images, height, width, channels), floats in [0, 1] or uint8; of classes that
+                the model was not trained with, for otherwise it is too strict.
+            labels: What each shows, (images,): integers or strings.
+            target_far: The largest share of different pairs that may count as the same, in [0, 1);
+                or "eer", where that share is that of same pairs that do not.
+
+        Returns:
+            The threshold, and the rates that it has among these images.
+
+        Raises:
+            ValueError: If images or labels are malformed, or give no same or no different pairs,
+                or `target_far` is illegal, or an embedding is not finite.
+        """
+        point = self._judged(images, labels).point(target_far)
+        self._parts.judging.threshold = point.threshold
+        return point
+
+    def embed(self, images: Any) -> np.ndarray:
+        """Embed images; where the sides have layers of their own, as left ones.
+
+        Args:
+            images: As `calibrate` takes them; any number.
+
+        Returns:
+            float32 (images, embedding_dim).
+
+        Raises:
+            ValueError: If the images are malformed, or an embedding is not finite.
+        """
+        return self._embed(self._parts.left, images)
+
+    def distance(self, left: Any, right: Any) -> np.ndarray:
+        """Measure how far the images of each pair are from each other.
+
+        Args:
+            left: As `calibrate` takes images.
+            right: As many images.
+
+        Returns:
+            float32 (pairs,); of a logistic head, the probability of being different.
+
+        Raises:
+            ValueError: If the images are malformed, of different numbers, or an embedding is not
+                finite.
+        """
+        a, b = self._embed(self._parts.left, left), self._embed(self._parts.right, right)
+        if len(a) != len(b):
+            raise ValueError(
+                f"`left` and `right` must be as many images, received {len(a)} and {len(b)}."
+            )
+        rows = np.arange(len(a))
+        return self._parts.distances(a, b, rows, rows)
+
+    def same(self, left: Any, right: Any) -> np.ndarray:
+        """Say of each pair whether both images show the same.
+
+        Args:
+            left: As `distance` takes it.
+            right: As `distance` takes it.
+
+        Returns:
+            Booleans, (pairs,).
+
+        Raises:
+            ValueError: As `distance` does, or before calibration.
+        """
+        if self.threshold is None:
+            raise ValueError(
+                "There is no threshold yet: call verifier.calibrate(images, labels) with images of "
+                "classes that the model was not trained with."
+            )
+        return self.distance(left, right) <= self.threshold
+
+    def enrol(self, images: Any, labels: Any) -> None:
+        """Add images to those that are searched.
+
+        Args:
+            images: As `calibrate` takes them.
+            labels: What each shows, (images,): integers or strings.
+
+        Raises:
+            ValueError: If images or labels are malformed, or an embedding is not finite.
+        """
+        found = _labels(labels, len(images))
+        self._gallery.add(self._embed(self._parts.right, images), found)
+
+    def forget(self, label: Any) -> int:
+        """Take all enrolled images of a label out.
+
+        Args:
+            label: The label.
+
+        Returns:
+            How many there were.
+        """
+        return self._gallery.remove(label)
+
+    def search(self, images: Any, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Find the enrolled images that are nearest to others.
+
+        Args:
+            images: As `calibrate` takes them.
+            k: Number of enrolled images to find for each.
+
+        Returns:
+            Their labels and their distances, (images, k), the nearest first. Compare the distances
+            with `threshold`, for there is a nearest one also for who was never enrolled.
+
+        Raises:
+            ValueError: If nothing is enrolled, fewer than `k` images are, or the images are
+                malformed.
+        """
+        return self._gallery.search(self.embed(images), k)
+
+    def evaluate(self, images: Any, labels: Any) -> dict[str, float]:
+        """Judge labelled images by their pairs.
+
+        Args:
+            images: As `calibrate` takes them, but others.
+            labels: What each shows, (images,): integers or strings.
+
+        Returns:
+            `auc`, the area under the ROC curve; `eer`, the equal error rate; and, with a threshold,
+            `far` and `tar`, the shares of different and of same pairs that count as the same.
+
+        Raises:
+            ValueError: As `calibrate` does.
+        """
+        return self._judged(images, labels).summary(self.threshold)
+
+    def draw(self, images: Any, labels: Any, directory: str | os.PathLike[str]) -> list[Path]:
+        """Draw the ROC curve, the distances, the hardest mistakes and the embeddings.
+
+        Args:
+            images: As `calibrate` takes them, but others.
+            labels: What each shows, (images,): integers or strings.
+            directory: Where to write the pictures; it is made if it is missing.
+
+        Returns:
+            The pictures' paths.
+
+        Raises:
+            ValueError: As `calibrate` does.
+        """
+        part, names = self._part(images, labels)
+        judged = judge(self._parts, part)
+        judged.require_finite()
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        return judged.draw(part, self.threshold, names, folder)
+
+    def signatures(self) -> dict[str, keras.Model]:
+        """Give what `zoo.export_saved_model(verifier.model, path, signatures=...)` serves.
+
+        Returns:
+            `embed`, `similarity` and, once there is a threshold, `same`: see `zoo.Sides`.
+        """
+        return self._parts.signatures()
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the model with its threshold, and what is enrolled, to a new directory.
+
+        Args:
+            directory: Nothing may exist there. It appears whole or not at all.
+
+        Raises:
+            FileExistsError: If something exists there.
+        """
+        with new_directory(directory) as draft:
+            self.model.save(draft / MODEL)
+            np.savez(
+                draft / GALLERY, embeddings=self._gallery.embeddings, labels=self._gallery.labels
+            )
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> Verifier:
+        """Read a verifier that was saved.
+
+        Args:
+            directory: Where `save` wrote it.
+
+        Returns:
+            The verifier.
+
+        Raises:
+            FileNotFoundError: If there is none.
+        """
+        folder = Path(directory)
+        missing = [name for name in (MODEL, GALLERY) if not (folder / name).is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{str(folder)!r} holds no verifier: {' and '.join(missing)} missing. Give a "
+                "directory that verifier.save(...) wrote."
+            )
+        verifier = cls(keras.saving.load_model(folder / MODEL, compile=False))
+        with np.load(folder / GALLERY, allow_pickle=False) as file:
+            verifier._gallery.add(file["embeddings"], file["labels"])
+        return verifier
+
+    def _judged(self, images: Any, labels: Any) -> Judged:
+        judged = judge(self._parts, self._part(images, labels)[0])
+        judged.require_finite()
+        return judged
+
+    def _part(self, images: Any, labels: Any) -> tuple[ArrayPart, Sequence[str]]:
+        images = self._checked(images)
+        names, numbers = np.unique(_labels(labels, len(images)), return_inverse=True)
+        return ArrayPart(images, numbers.astype(np.int64)), [str(name) for name in names]
+
+    def _embed(self, side: keras.Model, images: Any) -> np.ndarray:
+        images = self._checked(images)
+        if not len(images):
+            return np.zeros((0, side.output_shape[1]), np.float32)
+        part = ArrayPart(images, np.zeros(len(images), np.int64))
+        embeddings = side.predict(feed(part.batches(256)), verbose=0)
+        bad = ~np.isfinite(embeddings).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"The model gives {bad.sum()} of {len(bad)} images embeddings that are NaN or "
+                "infinite: its weights are damaged, or its training failed."
+            )
+        return embeddings
+
+    def _checked(self, images: Any) -> np.ndarray:
+        return check.images("images", images, self._parts.left.input_shape[1:])
+
+
+def _labels(labels: Any, count: int) -> np.ndarray:
+    found = np.asarray(labels)
+    if found.shape not in ((count,), (count, 1)) or found.dtype.kind not in "iuU":
+        raise ValueError(
+            f"`labels` must be {count} integers or strings, one an image; received {found.dtype} "
+            f"of shape {found.shape}."
+        )
+    return found.ravel()
