@@ -152,7 +152,7 @@ def measure(
     times = [now()]
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: times.append(now()))
     model.fit(
-        task.batches(part, recipe["batch_size"], seed=seed, augment=augment),
+        task.batches(model, part, recipe["batch_size"], seed=seed, augment=augment),
         epochs=recipe["epochs"],
         shuffle=False,
         verbose=0,

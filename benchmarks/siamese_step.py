@@ -1,16 +1,19 @@
 """Time of a training step of a siamese network: the trunk run once on both images, or twice.
 
-python benchmarks/siamese_step.py        (about 4 minutes)
+python benchmarks/siamese_step.py        (about 8 minutes)
 
-A cascade of 32 and 64 filters, two convolutions each, batch normalization, embeddings of 64 values;
-28x28x1 images in memory; contrastive loss.
+Three trunks: a cascade of 32 and 64 filters, two convolutions each, with embeddings of 64 values;
+that of `siamese_cnn`; and a small one whose arithmetic is little beside what each operation costs
+to start. 28x28x1 images in memory; contrastive loss.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import statistics
 from collections.abc import Callable
+from typing import Any
 
 import click
 import keras
@@ -22,8 +25,14 @@ import zoo
 from zoo.data import feed
 from zoo.layers import Distance
 
-STEPS = 20
-PAIRS = (4, 16, 64)
+PAIRS = {1: 200, 4: 100, 16: 40, 64: 20}  # pairs a batch: steps a round
+TRUNKS: dict[str, dict[str, Any]] = {
+    "cascade 32-64": dict(filters=(32, 64), dense_units=(64,)),
+    "siamese_cnn": dict(
+        filters=(32, 64, 128, 256), convs_per_block=1, head="global_average", dense_units=()
+    ),
+    "small": dict(filters=(4, 8, 16, 32), head="global_average", dense_units=()),
+}
 
 
 @click.command()
@@ -31,22 +40,28 @@ PAIRS = (4, 16, 64)
 def main(rounds: int) -> None:
     """A training step with the trunk run once, and run twice."""
     ways = {"once": once, "twice": twice}
-    contestants = {
-        (name, pairs): functools.partial(fitting, make, pairs)
-        for pairs in PAIRS
-        for name, make in ways.items()
-    }
-    times = interleaved(contestants, rounds=rounds, steps=STEPS)
+    times = {}
+    for trunk, pairs in itertools.product(TRUNKS, PAIRS):
+        contestants = {
+            (trunk, name, pairs): functools.partial(fitting, trunk, make, pairs)
+            for name, make in ways.items()
+        }
+        times.update(interleaved(contestants, rounds=rounds, steps=PAIRS[pairs]))
     rows = [
-        {"trunk runs": name, "pairs a batch": pairs, **summary(values)}
-        for (name, pairs), values in times.items()
+        {"trunk": trunk, "runs": name, "pairs a batch": pairs, **summary(values)}
+        for (trunk, name, pairs), values in times.items()
     ]
-    faster = {
-        pairs: round(
-            statistics.median(times["twice", pairs]) / statistics.median(times["once", pairs]), 2
-        )
-        for pairs in PAIRS
-    }
+    medians = {key: statistics.median(values) for key, values in times.items()}
+    faster = [
+        {"trunk": trunk}
+        | {
+            f"{pairs} pairs": round(
+                medians[trunk, "twice", pairs] / medians[trunk, "once", pairs], 2
+            )
+            for pairs in PAIRS
+        }
+        for trunk in TRUNKS
+    ]
     report("siamese_step", rows, twice_over_once=faster)
 
 
@@ -59,13 +74,14 @@ def twice(trunk: keras.Model) -> keras.Model:
     return keras.Model(sides, Distance(name="distance")(*map(trunk, sides)))
 
 
-def fitting(make: Callable[[keras.Model], keras.Model], pairs: int) -> Callable[[], None]:
-    trunk = zoo.cascade_cnn((28, 28, 1), 0, filters=(32, 64), dense_units=(64,))
-    model = make(trunk)
+def fitting(
+    trunk: str, make: Callable[[keras.Model], keras.Model], pairs: int
+) -> Callable[[], None]:
+    model = make(zoo.cascade_cnn((28, 28, 1), 0, **TRUNKS[trunk]))
     model.compile("adam", zoo.losses.Contrastive())
     generator = np.random.default_rng(0)
-    left, right = generator.random((2, pairs * STEPS, 28, 28, 1), dtype="float32")
-    same = generator.integers(0, 2, (pairs * STEPS, 1)).astype("float32")
+    left, right = generator.random((2, pairs * PAIRS[pairs], 28, 28, 1), dtype="float32")
+    same = generator.integers(0, 2, (pairs * PAIRS[pairs], 1)).astype("float32")
     data = ({"left": left, "right": right}, same)
     batches = feed(tf.data.Dataset.from_tensor_slices(data).batch(pairs))
 

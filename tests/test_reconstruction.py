@@ -87,7 +87,8 @@ def test_batches_are_the_images_twice_in_the_parts_own_order(digits):
     task = ReconstructionTask()
     options = dict(seed=3, augment=lambda images, rng: images * rng.random())
     plain = list(digits.train.batches(100, **options))
-    paired = list(task.batches(digits.train, 100, **options))
+    model = zoo.create("dense_autoencoder_tiny", input_shape=digits.input_shape)
+    paired = list(task.batches(model, digits.train, 100, **options))
     assert len(plain) == len(paired)
     for (images, _), (inputs, targets) in zip(plain, paired, strict=True):
         np.testing.assert_array_equal(images, inputs)

@@ -137,7 +137,7 @@ def _settle(rows: Space, decided: Mapping[str, Any]) -> dict[str, Int | Float | 
         parent, values = row.when or (name, ())
         if parent in rows:
             settled[name] = row
-        elif decided[parent] in values:
+        elif decided.get(parent) in values:
             settled[name] = dataclasses.replace(row, when=None)
     return settled
 

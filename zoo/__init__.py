@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from zoo.runs import Run, load_run
     from zoo.training import train
     from zoo.transfer import features, transfer_weights
-    from zoo.verification import Verifier, sides
+    from zoo.verification import Verifier, sides, whiten
 
 # Where each public name is defined, but for the modules.
 _homes = {
@@ -56,6 +56,7 @@ _homes = {
     "sides": "zoo.verification",
     "train": "zoo.training",
     "transfer_weights": "zoo.transfer",
+    "whiten": "zoo.verification",
 }
 
 __all__ = [
@@ -95,6 +96,7 @@ __all__ = [
     "tasks",
     "train",
     "transfer_weights",
+    "whiten",
 ]
 
 

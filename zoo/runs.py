@@ -132,9 +132,10 @@ class RunKeeper(keras.callbacks.Callback):
         self.diverged = False
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Write the epoch down, unless its loss is not finite."""
+        """Write the epoch down, unless its loss or a weight is not finite."""
         logs = logs or {}
-        self.diverged = not math.isfinite(logs.get("loss", 0.0))
+        # The loss does not always tell: a ReLU turns what a weight of NaN gives it into zeros.
+        self.diverged = not (math.isfinite(logs.get("loss", 0.0)) and _is_finite(self.model))
         if self.diverged:
             self.model.stop_training = True
             return
@@ -154,13 +155,13 @@ class RunKeeper(keras.callbacks.Callback):
         os.replace(temporary, self.directory / MODEL)
 
     def require_finite(self) -> None:
-        """Raise if the training was stopped because its loss was not finite."""
+        """Raise if the training was stopped because its loss or a weight was not finite."""
         if self.diverged:
             done = len(self.rows)
             kept = f"{str(self.directory)!r} holds the model after epoch {done}. " if done else ""
             raise FloatingPointError(
-                f"The loss was not finite in epoch {done + 1}. {kept}Lower `learning_rate`, use "
-                "`batch_norm`, or precision='float32'."
+                f"The loss or a weight was not finite in epoch {done + 1}. {kept}Lower "
+                "`learning_rate`, use `batch_norm`, or precision='float32'."
             )
 
     def close(self, metrics: Mapping[str, float]) -> Run:
@@ -168,6 +169,11 @@ class RunKeeper(keras.callbacks.Callback):
         write_json(self.directory / METRICS, metrics)
         config = read_json(self.directory / CONFIG)
         return Run(self.directory, config, self.model, _columns(self.rows), metrics)
+
+
+def _is_finite(model: keras.Model) -> bool:
+    floats = [weight for weight in model.weights if keras.backend.is_float_dtype(weight.dtype)]
+    return all(bool(keras.ops.all(keras.ops.isfinite(weight))) for weight in floats)
 
 
 def _write_rows(directory: Path, rows: list[dict[str, float]]) -> None:

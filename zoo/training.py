@@ -88,7 +88,7 @@ def train(
         ValueError: If an argument is illegal, the model does not fit the data, or a resumed run
             was started with other arguments.
         FileExistsError: If the directory is not empty and `resume` is false.
-        FloatingPointError: If the loss is no longer finite; the last good model stays.
+        FloatingPointError: If the loss or a weight is no longer finite; the last good model stays.
 
     Example:
         >>> import tempfile, zoo

@@ -246,8 +246,8 @@ def pairs_of(
 
     Args:
         labels: Class of each example, (examples,).
-        most: Where there are more pairs, up to half as many same pairs are drawn, any with the same
-            chance, and different ones up to this number. A drawn pair can come twice.
+        most: Where there are more pairs, as many as this are drawn, half of them of one class, or
+            all of one class if these are fewer. Each has the same chance, and can come twice.
         seed: Decides what is drawn.
 
     Returns:
@@ -263,39 +263,45 @@ def pairs_of(
     """
     check.integer("most", most, minimum=2)
     labels = np.asarray(labels)
-    classes, of_example, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if len(classes) < 2 or counts.max() < 2:
+    _, of_example, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(counts) < 2 or counts.max() < 2:
         raise ValueError(
             "Judging distances needs two classes, and two examples of one of them; received "
-            f"{len(labels)} examples of {len(classes)} classes."
+            f"{len(labels)} examples of {len(counts)} classes."
         )
     if len(labels) * (len(labels) - 1) // 2 <= most:
         left, right = np.triu_indices(len(labels), k=1)
         return left, right, (labels[left] == labels[right]).astype(np.int64)
     rng = np.random.default_rng(seed)
-    left, right = _same_pairs(of_example, counts, most // 2, rng)
-    others = rng.integers(len(labels), size=(2, most))
-    while (alike := of_example[others[0]] == of_example[others[1]]).any():
-        others[:, alike] = rng.integers(len(labels), size=(2, alike.sum()))
-    others = others[:, : most - len(left)]
-    same = np.repeat([1, 0], [len(left), others.shape[1]])
-    return np.append(left, others[0]), np.append(right, others[1]), same
+    same = _same_pairs(counts, most // 2, rng)
+    others = _different_pairs(counts, most - same.shape[1], rng)
+    left, right = np.argsort(of_example, kind="stable")[np.concatenate([same, others], axis=1)]
+    return left, right, np.repeat([1, 0], [same.shape[1], others.shape[1]])
 
 
-def _same_pairs(
-    classes: np.ndarray, counts: np.ndarray, most: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+# Both give places, (2, pairs), in a row of all examples where each class has a block.
+
+
+def _same_pairs(counts: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     """List the pairs of one class: all, or as many as asked for."""
-    order, starts = np.argsort(classes, kind="stable"), np.cumsum(counts) - counts
-    pairs = counts * (counts - 1) // 2
+    starts, pairs = np.cumsum(counts) - counts, counts * (counts - 1) // 2
     if pairs.sum() <= most:
         places = [
             np.stack(np.triu_indices(size, k=1)) + start
             for size, start in zip(counts, starts, strict=True)
         ]
-        left, right = order[np.concatenate(places, axis=1)]
-        return left, right
+        return np.concatenate(places, axis=1)
     drawn = rng.choice(len(counts), size=most, p=pairs / pairs.sum())
     first = rng.integers(counts[drawn])
     second = (first + rng.integers(1, counts[drawn])) % counts[drawn]
-    return order[starts[drawn] + first], order[starts[drawn] + second]
+    return starts[drawn] + np.stack([first, second])
+
+
+def _different_pairs(counts: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw pairs of two classes: a left example as often as there are right ones for it."""
+    starts, total = np.cumsum(counts) - counts, counts.sum()
+    pairs = counts * (total - counts)
+    drawn = rng.choice(len(counts), size=count, p=pairs / pairs.sum())
+    first = starts[drawn] + rng.integers(counts[drawn])
+    beyond = rng.integers(total - counts[drawn])  # steps beyond the class, around the row's end
+    return np.stack([first, (starts[drawn] + counts[drawn] + beyond) % total])

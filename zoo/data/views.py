@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from zoo.arguments import integer
 from zoo.data.batches import make_batches
 from zoo.data.dataset import Augmentation, Part
 
@@ -30,21 +31,23 @@ def joined(parts: Sequence[Part]) -> Part:
     return _JoinedPart(parts)
 
 
-def with_rotations(part: Part) -> Part:
+def with_rotations(part: Part, num_classes: int | None = None) -> Part:
     """Give a part with four times the classes: those that are there, and those of turned images.
 
     Images turned by 90, 180 and 270 degrees count as new classes, as is usual for letters of many
-    alphabets (Omniglot). Where data are split by classes, turn each part after the split.
+    alphabets (Omniglot). Where data are split by classes, turn the training part after the split.
 
     Args:
         part: Labelled square images.
+        num_classes: Number of classes of the data set that it is a part of, so that the new ones
+            are none of the other parts'; `None` is `part.labels.max() + 1`.
 
     Returns:
         Its examples, then those turned by 90, by 180 and by 270 degrees to the left, whose labels
-        are larger by once, twice and three times `part.labels.max() + 1`. It copies no images.
+        are larger by once, twice and three times `num_classes`. It copies no images.
 
     Raises:
-        ValueError: If the images are not square.
+        ValueError: If the images are not square, or a label is not below `num_classes`.
 
     Reference:
         Vinyals et al., Matching Networks for One Shot Learning, 2016,
@@ -63,7 +66,10 @@ def with_rotations(part: Part) -> Part:
             f"Images must be square to be turned, received {height} x {width}: cut or resize them "
             "(for folders, zoo.load_data has `image_size`)."
         )
-    return _RotatedPart(part)
+    least = int(part.labels.max(initial=-1)) + 1  # 0 where the part is empty
+    if num_classes is None:
+        num_classes = least
+    return _RotatedPart(part, integer("num_classes", num_classes, minimum=least))
 
 
 class _View:
@@ -112,10 +118,9 @@ class _JoinedPart(_View):
 
 
 class _RotatedPart(_View):
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, num_classes: int) -> None:
         turns = np.repeat(np.arange(4), len(part))
-        classes = part.labels.max(initial=-1) + 1  # 0 where the part is empty
-        super().__init__(np.tile(part.labels, 4) + turns * classes, part.input_shape)
+        super().__init__(np.tile(part.labels, 4) + turns * num_classes, part.input_shape)
         self._part = part
 
     def images(self, indices: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
 from zoo import plots
 from zoo.data import Dataset, Part, feed
@@ -51,6 +52,13 @@ class ClassificationTask(Task):
                 f"Model {model.name!r} has output shape {model.output_shape}, but data "
                 f"{data.name!r} has {data.num_classes} classes: build it with that `num_classes`."
             )
+        unseen = np.setdiff1d(np.arange(data.num_classes), data.train.labels)
+        for name, part in (("validation", data.validation), ("test", data.test)):
+            if len(unseen) and np.isin(part.labels, unseen).any():
+                raise ValueError(
+                    f"Classification is judged by classes that were trained with, but the {name} "
+                    f"part of {data.name!r} has others: load the data without split_by='classes'."
+                )
 
     def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
         """Make batches of images and integer labels."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
-from keras import ops
 
 from zoo import arguments as check
 from zoo import losses
-from zoo.data import Dataset, Part, feed, mapped
+from zoo.data import Dataset, Part, feed
 from zoo.data.sampling import ClassBatches, PairBatches, examples_by_class, pairs_of
 from zoo.tasks.base import Task
-from zoo.verification import judge, sides
+from zoo.verification import Judged, Sides, judge, sides
 
 Options = Mapping[str, Any]
 
@@ -67,7 +67,7 @@ class VerificationTask(Task):
         singles: str = "refuse",
         target_far: float | str = "eer",
     ) -> None:
-        self.margin = None if margin is None else check.number("margin", margin)
+        self.margin = None if margin is None else check.number("margin", margin, or_zero=True)
         self.mining = check.one_of("mining", mining, losses.MININGS)
         self.scale = check.number("scale", scale)
         self.examples = check.integer("examples", examples, minimum=2)
@@ -82,7 +82,7 @@ class VerificationTask(Task):
 
     def check(self, model: keras.Model, data: Dataset) -> None:
         """Check the model's inputs and its head, and that judged classes are not trained with."""
-        _trained_output(model)
+        output = _trained_output(model)
         for tensor in model.inputs:
             if tuple(tensor.shape[1:]) not in (data.input_shape, (None, None, data.input_shape[2])):
                 raise ValueError(
@@ -90,12 +90,13 @@ class VerificationTask(Task):
                     f"data {data.name!r} has {data.input_shape}: build it with that `input_shape`."
                 )
         trained = np.unique(data.train.labels)
-        if model.output_names == ["cosines"] and model.output_shape[1] != len(trained):
+        if output == "cosines" and model.output_shape[1] != len(trained):
             raise ValueError(
                 f"Model {model.name!r} has proxies of {model.output_shape[1]} classes, but data "
                 f"{data.name!r} has {len(trained)} to train with: build it with that `num_classes`."
             )
-        examples_by_class(data.train.labels, self.singles)
+        if output != "cosines":
+            examples_by_class(data.train.labels, self.singles)
         for name, part in (("validation", data.validation), ("test", data.test)):
             shared = np.intersect1d(trained, part.labels)
             if len(shared):
@@ -124,8 +125,7 @@ class VerificationTask(Task):
         """Set the threshold by the validation part, where there is one."""
         if len(data.validation):
             parts = sides(model)
-            judged = judge(parts, data.validation)
-            judged.require_finite()
+            judged = _judged(parts, data.validation)
             parts.judging.threshold = judged.point(self.target_far).threshold
 
     def evaluate(
@@ -133,7 +133,7 @@ class VerificationTask(Task):
     ) -> dict[str, float]:
         """Judge the pairs of a part: `auc`, `eer`, and `far` and `tar` at the threshold."""
         parts = sides(model)
-        judged = judge(parts, part, batch_size=batch_size)
+        judged = _judged(parts, part, batch_size=batch_size)
         return judged.summary(parts.judging.threshold)
 
     def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
@@ -168,13 +168,9 @@ def _some_classes(task: VerificationTask, part: Part, batch_size: int, options: 
 
 def _any_examples(_: VerificationTask, part: Part, batch_size: int, options: Options) -> Any:
     """Make batches whose labels count the part's own classes, as the proxies do."""
-    classes = np.unique(part.labels)
-    number = np.zeros(classes.max() + 1, np.int64)
-    number[classes] = np.arange(len(classes))
-    return mapped(
-        part.batches(batch_size, **options),
-        lambda images, labels: (images, ops.take(number, labels)),
-    )
+    renumbered = copy.copy(part)
+    renumbered.labels = np.unique(part.labels, return_inverse=True)[1].astype(np.int64)
+    return renumbered.batches(batch_size, **options)
 
 
 _BATCHES = {
@@ -206,6 +202,16 @@ def _trained_output(model: keras.Model) -> str:
             f"models that give one of {', '.join(_BATCHES)}, such as zoo.siamese_cnn."
         )
     return model.output_names[0]
+
+
+def _judged(parts: Sides, part: Part, batch_size: int = 256) -> Judged:
+    """Judge the pairs of a part by a model that was trained, if its training did not fail."""
+    judged = judge(parts, part, batch_size=batch_size)
+    try:
+        judged.require_finite()
+    except ValueError as error:  # as `zoo.train` raises it
+        raise FloatingPointError(str(error)) from error
+    return judged
 
 
 class _Judge(keras.callbacks.Callback):

@@ -3,5 +3,6 @@
 from zoo.verification.judging import Judged, judge
 from zoo.verification.parts import Sides, sides
 from zoo.verification.verifier import Verifier
+from zoo.verification.whitening import whiten
 
-__all__ = ["Judged", "Sides", "Verifier", "judge", "sides"]
+__all__ = ["Judged", "Sides", "Verifier", "judge", "sides", "whiten"]

@@ -8,8 +8,9 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from zoo import arguments as check
-from zoo.layers import Distance
 from zoo.verification.parts import Sides
+
+PAIRS = 2_000_000  # of queries and enrolled examples that are looked at at a time
 
 
 class Gallery:
@@ -37,30 +38,43 @@ class Gallery:
         self.labels = np.zeros(0, np.int64)
         self._index: Any = None
 
+    def checked(self, labels: Any, count: int) -> np.ndarray:
+        """Check labels that are to be looked for or added.
+
+        Args:
+            labels: As `checked_labels` takes them.
+            count: How many there must be.
+
+        Returns:
+            int64 or strings, (count,).
+
+        Raises:
+            ValueError: If they are malformed, or of another kind than those enrolled.
+        """
+        found = checked_labels(labels, count)
+        if len(self.labels) and found.dtype.kind != self.labels.dtype.kind:
+            raise ValueError(
+                f"Labels must be all integers or all strings: those enrolled are such as "
+                f"{self.labels[0].item()!r}, received {found[:1].tolist()}."
+            )
+        return found
+
     def add(self, embeddings: np.ndarray, labels: np.ndarray) -> None:
         """Enrol embeddings.
 
         Args:
             embeddings: Of the right side, float32 (examples, embedding_dim).
-            labels: (examples,), all integers or all strings.
-
-        Raises:
-            ValueError: If the labels are of another kind than those that there are.
+            labels: What `checked` gives, (examples,).
         """
-        if len(self.labels) and labels.dtype.kind != self.labels.dtype.kind:
-            raise ValueError(
-                f"Labels must be of one kind: enrolled are {self.labels.dtype}, received "
-                f"{labels.dtype}."
-            )
         self.labels = np.concatenate([self.labels, labels]) if len(self.labels) else labels
         self.embeddings = np.concatenate([self.embeddings, embeddings])
         self._index = None
 
-    def remove(self, label: Any) -> int:
+    def remove(self, label: np.ndarray) -> int:
         """Take the examples of a label out.
 
         Args:
-            label: The label.
+            label: What `checked` gives, (1,).
 
         Returns:
             How many there were.
@@ -69,6 +83,19 @@ class Gallery:
         self.embeddings, self.labels = self.embeddings[kept], self.labels[kept]
         self._index = None
         return int((~kept).sum())
+
+    def require(self, k: Any) -> None:
+        """Check that there are as many examples as are asked for.
+
+        Args:
+            k: Number of examples.
+
+        Raises:
+            ValueError: If the gallery is empty, or `k` is no integer of 1 to its size.
+        """
+        if not len(self.labels):
+            raise ValueError("The gallery is empty: enrol examples first, verifier.enrol(...).")
+        check.integer("k", k, maximum=len(self.labels))
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest examples.
@@ -81,32 +108,71 @@ class Gallery:
             Their labels and distances, (queries, k), the nearest first.
 
         Raises:
-            ValueError: If the gallery is empty, or `k` is no integer of 1 to its size.
+            ValueError: As `require` does.
         """
-        if not len(self.labels):
-            raise ValueError("The gallery is empty: enrol examples first, verifier.enrol(...).")
-        check.integer("k", k, maximum=len(self.labels))
+        self.require(k)
         if self._index is None:
-            self._index = self._make_index()
-        nearest = np.reshape(self._index(queries, k), (len(queries), -1))
-        rows = np.repeat(np.arange(len(queries)), nearest.shape[1])
-        distances = self._parts.distances(queries, self.embeddings, rows, nearest.ravel())
-        distances = distances.reshape(nearest.shape)
-        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-        found = np.take_along_axis(nearest, order, axis=1)
-        return self.labels[found], np.take_along_axis(distances, order, axis=1)
+            self._index = _make_index(self._parts, self.embeddings)
+        positions = np.zeros((len(queries), k), np.int64)
+        distances = np.zeros((len(queries), k), np.float32)
+        step = max(1, PAIRS // len(self.labels))
+        for i in range(0, len(queries), step):
+            here = slice(i, i + step)
+            positions[here], distances[here] = self._nearest(queries[here], k)
+        return self.labels[positions], distances
 
-    def _make_index(self) -> Any:
-        """Make what gives positions of candidates, at least `k` a query, in any order."""
-        judging = self._parts.judge.layers[-1]
-        if not isinstance(judging, Distance):
-            everything = np.arange(len(self.labels))
-            return lambda queries, k: np.tile(everything, (len(queries), 1))
-        index = _faiss_index(self.embeddings, judging.metric)
-        if index is not None:
-            return index
-        neighbours = NearestNeighbors(metric=judging.metric).fit(self.embeddings)
-        return lambda queries, k: neighbours.kneighbors(queries, k, return_distance=False)
+    def _nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        # In the order of enrolment, which equally near ones keep.
+        found = np.sort(self._index(queries, k), axis=1)
+        rows = np.repeat(np.arange(len(queries)), found.shape[1])
+        distances = self._parts.distances(queries, self.embeddings, rows, found.ravel())
+        distances = distances.reshape(found.shape)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        found, distances = (np.take_along_axis(x, order, axis=1) for x in (found, distances))
+        return found, distances
+
+
+def checked_labels(labels: Any, count: int) -> np.ndarray:
+    """Check labels.
+
+    Args:
+        labels: (count,) or (count, 1), all integers or all strings.
+        count: How many there must be.
+
+    Returns:
+        int64 or strings, (count,).
+
+    Raises:
+        ValueError: If they are something else.
+
+    Example:
+        >>> checked_labels([["Ann"], ["Bob"]], 2).tolist()
+        ['Ann', 'Bob']
+    """
+    found = np.asarray(labels)
+    if found.dtype.kind in "OTU":
+        # NumPy makes strings of the numbers of a mixed list, and objects of a table's strings.
+        entries = np.asarray(labels, object)
+        is_text = all(isinstance(entry, str) for entry in entries.flat)
+        found = entries.astype(str) if is_text else entries
+    if found.shape not in ((count,), (count, 1)) or found.dtype.kind not in "iuU":
+        raise ValueError(
+            f"`labels` must be {count} in number, one an image, all integers or all strings; "
+            f"received {found.dtype} of shape {found.shape}."
+        )
+    return found.ravel() if found.dtype.kind == "U" else found.ravel().astype(np.int64)
+
+
+def _make_index(parts: Sides, embeddings: np.ndarray) -> Any:
+    """Make what gives the positions of candidates, at least `k` a query, in any order."""
+    metric = getattr(parts.judge.layers[-1], "metric", None)
+    if metric is None:
+        everything = np.arange(len(embeddings))
+        return lambda queries, k: np.tile(everything, (len(queries), 1))
+    if metric != "manhattan" and (index := _faiss_index(embeddings, metric)) is not None:
+        return index
+    neighbours = NearestNeighbors(metric=metric).fit(embeddings)
+    return lambda queries, k: neighbours.kneighbors(queries, k, return_distance=False)
 
 
 def _faiss_index(embeddings: np.ndarray, metric: str) -> Any:
@@ -114,15 +180,16 @@ def _faiss_index(embeddings: np.ndarray, metric: str) -> Any:
         import faiss
     except ImportError:
         return None
-    if metric == "manhattan":
-        return None
-    points = _unit(embeddings) if metric == "cosine" else embeddings
-    index = faiss.IndexFlatL2(points.shape[1])
-    index.add(np.ascontiguousarray(points))
-    prepare = _unit if metric == "cosine" else np.ascontiguousarray
+    # Centred, embeddings are as short as can be. FAISS may expand (a - b)^2, and then rounds by
+    # their lengths, not by their distance.
+    centre = embeddings.mean(axis=0)
+    prepare = _unit if metric == "cosine" else lambda points: points - centre
+    make = faiss.IndexFlatIP if metric == "cosine" else faiss.IndexFlatL2
+    index = make(embeddings.shape[1])
+    index.add(prepare(embeddings))
     return lambda queries, k: index.search(prepare(queries), k)[1]
 
 
-def _unit(embeddings: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return np.ascontiguousarray(embeddings / np.maximum(lengths, 1e-12))
+def _unit(points: np.ndarray) -> np.ndarray:
+    """Give points of length 1; one of zeros stays, and is equally far from all, as in the model."""
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)

@@ -93,9 +93,10 @@ class Judged:
         Raises:
             ValueError: If `target_far` is illegal, or a distance is not finite.
         """
-        if target_far == "eer":
+        target_far = checked_target(target_far)
+        if isinstance(target_far, str):
             return equal_error_rate(self.same, self.distances)[1]
-        return tar_at_far(self.same, self.distances, check.rate("target_far", target_far))
+        return tar_at_far(self.same, self.distances, target_far)
 
     def at(self, threshold: float) -> OperatingPoint:
         """Give the rates at a threshold.
@@ -126,8 +127,8 @@ class Judged:
         """
         point = self.point("eer") if threshold is None else self.at(threshold)
         wrong = {
-            "different, taken\nfor the same": self._hardest(0, point.threshold),
-            "the same,\ntold apart": self._hardest(1, point.threshold),
+            "different, taken for the same": self._hardest(0, point.threshold),
+            "the same, told apart": self._hardest(1, point.threshold),
         }
         pairs = {
             title: (
@@ -150,9 +151,35 @@ class Judged:
 
     def _hardest(self, kind: int, threshold: float) -> np.ndarray:
         """Give the positions of the worst mistakes among the pairs of one kind."""
-        excess = self.distances - threshold if kind else threshold - self.distances
-        wrong = np.flatnonzero((self.same == kind) & ((excess > 0) if kind else (excess >= 0)))
-        return wrong[np.argsort(-excess[wrong], kind="stable")][:SHOWN]
+        wrong = np.flatnonzero((self.same == kind) & ((self.distances <= threshold) != kind))
+        distances = self.distances[wrong]
+        return wrong[np.argsort(-distances if kind else distances, kind="stable")][:SHOWN]
+
+
+def checked_target(target_far: float | str) -> float | str:
+    """Check what a threshold is to be set by.
+
+    Args:
+        target_far: See `Judged.point`.
+
+    Returns:
+        "eer", or the rate as a `float`.
+
+    Raises:
+        ValueError: If it is neither.
+
+    Example:
+        >>> checked_target("eer"), checked_target(0)
+        ('eer', 0.0)
+    """
+    if not isinstance(target_far, str):
+        return check.rate("target_far", target_far)
+    if target_far != "eer":
+        raise ValueError(
+            f"`target_far` must be 'eer' or a number of at least 0 and below 1, received "
+            f"{target_far!r}."
+        )
+    return target_far
 
 
 def judge(parts: Sides, part: Part, *, batch_size: int = 256, most: int = 100_000) -> Judged:

@@ -20,7 +20,7 @@ class Sides(NamedTuple):
 
     Attributes:
         model: The model itself.
-        left: From an image to its embedding, (batch, embedding_dim).
+        left: From an image to its embedding, float32 (batch, embedding_dim).
         right: The same for the right image; `left` itself, unless each side has layers of its own.
         judge: From embeddings `left` and `right` to their distance, (batch, 1). Of the head
             "logistic" that is the probability of being different.
@@ -79,7 +79,7 @@ class Sides(NamedTuple):
             for side in ("left", "right")
         )
         distance = self.judge([self.left(left), self.right(right)])
-        logistic = self.judging.name == "probabilities"
+        logistic = isinstance(self.judging, SameProbability)
         similarity = 1 - distance if logistic else 1 / (1 + distance)
         found = {"similarity": keras.Model([left, right], {"similarity": similarity})}
         if self.judging.threshold is not None:
@@ -113,36 +113,35 @@ def sides(model: keras.Model) -> Sides:
         >>> parts.left.output_shape, parts.left is parts.right, parts.judge.output_names
         ((None, 32), True, ['distance'])
     """
-    last = model.layers[-1] if getattr(model, "layers", None) else None
-    if isinstance(last, UnitLength) and last.name == "embedding":
-        return _of_embedding(model, model, last)
-    if isinstance(last, CosineProxies):
-        image, outputs = layer_outputs(model)
-        lower = keras.Model(image, outputs["embedding"], name="embedding")
-        return _of_embedding(model, lower, model.get_layer("embedding"))
-    if isinstance(last, Distance | SameProbability):
+    layers = {layer.name: layer for layer in getattr(model, "layers", ())}
+    last = next(reversed(layers.values()), None)
+    if "trunk" in layers and isinstance(last, Distance | SameProbability):
         return _of_pairs(model, last)
+    if {"trunk", "embedding"} <= layers.keys() and isinstance(last, UnitLength | CosineProxies):
+        return _of_embedding(model, layers["embedding"])
     return sides(embedding(model))
 
 
-def _of_embedding(whole: keras.Model, model: keras.Model, judging: UnitLength) -> Sides:
-    pair = _inputs(model)
+def _of_embedding(model: keras.Model, judging: UnitLength) -> Sides:
+    image, outputs = layer_outputs(model)
+    side = keras.Model(image, outputs["embedding"], name="embedding")
+    pair = _inputs(side.output_shape[1])
     distance = Distance(largest=2.0, dtype="float32", name="distance")(*pair)
-    return Sides(whole, model, model, keras.Model(pair, distance, name="judge"), judging)
+    return Sides(model, side, side, keras.Model(pair, distance, name="judge"), judging)
 
 
 def _of_pairs(model: keras.Model, judging: Judging) -> Sides:
     names = [layer.name for layer in model.layers]
     trunk = model.get_layer("trunk")
-    upper = [name for name in ("left_branch", "right_branch") if name in names]
     both = []
-    for branch in upper or [""]:
+    for side in ("left_", "right_") if "left_branch" in names else ("",):
         image = keras.Input(trunk.input.shape[1:], name=trunk.input.name, dtype=trunk.input.dtype)
         x = trunk(image)
-        for name in (branch, "unit_length"):
+        for name in (f"{side}branch", "unit_length"):
             x = model.get_layer(name)(x) if name in names else x
-        both.append(keras.Model(image, x, name="embedding"))
-    pair = _inputs(both[0])
+        x = ops.cast(x, "float32")  # trunks may compute in half precision
+        both.append(keras.Model(image, x, name=f"{side}embedding"))
+    pair = _inputs(both[0].output_shape[1])
     if "logistic" in names:
         x = model.get_layer("logistic")(model.get_layer("difference")(*pair))
         # As exact near 0 as the probability itself; 1 less that would be rounded to steps of 6e-8.
@@ -152,8 +151,6 @@ def _of_pairs(model: keras.Model, judging: Judging) -> Sides:
     return Sides(model, both[0], both[-1], keras.Model(pair, distance, name="judge"), judging)
 
 
-def _inputs(model: keras.Model) -> list[Any]:
-    return [
-        keras.Input(model.output_shape[1:], name=side, dtype=model.outputs[0].dtype)
-        for side in ("left", "right")
-    ]
+def _inputs(embedding_dim: int) -> list[Any]:
+    shape = (embedding_dim,)
+    return [keras.Input(shape, name=side, dtype="float32") for side in ("left", "right")]

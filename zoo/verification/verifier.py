@@ -15,8 +15,8 @@ from zoo.data import feed
 from zoo.data.arrays import ArrayPart
 from zoo.files import new_directory
 from zoo.metrics import OperatingPoint
-from zoo.verification.gallery import Gallery
-from zoo.verification.judging import Judged, judge
+from zoo.verification.gallery import Gallery, checked_labels
+from zoo.verification.judging import Judged, checked_target, judge
 from zoo.verification.parts import sides
 
 MODEL, GALLERY = "model.keras", "gallery.npz"
@@ -27,7 +27,8 @@ class Verifier:
 
     A pair counts as the same where its distance is at most the threshold, which `calibrate` sets by
     labelled images that the model was not trained with, and which is saved and exported with the
-    model. New classes are enrolled by their images; nothing is trained.
+    model. New classes are enrolled by their images; nothing is trained. A model that is trained
+    further needs both anew.
 
     Args:
         model: What `zoo.siamese` or `zoo.embedding` gives, trained, or a registered model for
@@ -88,7 +89,9 @@ class Verifier:
             ValueError: If images or labels are malformed, or give no same or no different pairs,
                 or `target_far` is illegal, or an embedding is not finite.
         """
-        point = self._judged(images, labels).point(target_far)
+        target_far = checked_target(target_far)
+        judged, _, _ = self._judged(images, labels)
+        point = judged.point(target_far)
         self._parts.judging.threshold = point.threshold
         return point
 
@@ -104,7 +107,7 @@ class Verifier:
         Raises:
             ValueError: If the images are malformed, or an embedding is not finite.
         """
-        return self._embed(self._parts.left, images)
+        return self._embed(self._parts.left, self._checked(images))
 
     def distance(self, left: Any, right: Any) -> np.ndarray:
         """Measure how far the images of each pair are from each other.
@@ -120,13 +123,14 @@ class Verifier:
             ValueError: If the images are malformed, of different numbers, or an embedding is not
                 finite.
         """
-        a, b = self._embed(self._parts.left, left), self._embed(self._parts.right, right)
-        if len(a) != len(b):
+        left, right = self._checked(left, "left"), self._checked(right, "right")
+        if len(left) != len(right):
             raise ValueError(
-                f"`left` and `right` must be as many images, received {len(a)} and {len(b)}."
+                f"`left` and `right` must be as many images, received {len(left)} and {len(right)}."
             )
-        rows = np.arange(len(a))
-        return self._parts.distances(a, b, rows, rows)
+        rows = np.arange(len(left))
+        embeddings = self._embed(self._parts.left, left), self._embed(self._parts.right, right)
+        return self._parts.distances(*embeddings, rows, rows)
 
     def same(self, left: Any, right: Any) -> np.ndarray:
         """Say of each pair whether both images show the same.
@@ -156,9 +160,11 @@ class Verifier:
             labels: What each shows, (images,): integers or strings.
 
         Raises:
-            ValueError: If images or labels are malformed, or an embedding is not finite.
+            ValueError: If images or labels are malformed, the labels are of another kind than those
+                enrolled, or an embedding is not finite.
         """
-        found = _labels(labels, len(images))
+        images = self._checked(images)
+        found = self._gallery.checked(labels, len(images))
         self._gallery.add(self._embed(self._parts.right, images), found)
 
     def forget(self, label: Any) -> int:
@@ -169,8 +175,11 @@ class Verifier:
 
         Returns:
             How many there were.
+
+        Raises:
+            ValueError: If it is no integer or string, or of another kind than those enrolled.
         """
-        return self._gallery.remove(label)
+        return self._gallery.remove(self._gallery.checked([label], 1))
 
     def search(self, images: Any, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Find the enrolled images that are nearest to others.
@@ -187,6 +196,7 @@ class Verifier:
             ValueError: If nothing is enrolled, fewer than `k` images are, or the images are
                 malformed.
         """
+        self._gallery.require(k)
         return self._gallery.search(self.embed(images), k)
 
     def evaluate(self, images: Any, labels: Any) -> dict[str, float]:
@@ -203,7 +213,8 @@ class Verifier:
         Raises:
             ValueError: As `calibrate` does.
         """
-        return self._judged(images, labels).summary(self.threshold)
+        judged, _, _ = self._judged(images, labels)
+        return judged.summary(self.threshold)
 
     def draw(self, images: Any, labels: Any, directory: str | os.PathLike[str]) -> list[Path]:
         """Draw the ROC curve, the distances, the hardest mistakes and the embeddings.
@@ -219,9 +230,7 @@ class Verifier:
         Raises:
             ValueError: As `calibrate` does.
         """
-        part, names = self._part(images, labels)
-        judged = judge(self._parts, part)
-        judged.require_finite()
+        judged, part, names = self._judged(images, labels)
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         return judged.draw(part, self.threshold, names, folder)
@@ -274,18 +283,15 @@ class Verifier:
             verifier._gallery.add(file["embeddings"], file["labels"])
         return verifier
 
-    def _judged(self, images: Any, labels: Any) -> Judged:
-        judged = judge(self._parts, self._part(images, labels)[0])
+    def _judged(self, images: Any, labels: Any) -> tuple[Judged, ArrayPart, Sequence[str]]:
+        images = self._checked(images)
+        names, numbers = np.unique(checked_labels(labels, len(images)), return_inverse=True)
+        part = ArrayPart(images, numbers.astype(np.int64))
+        judged = judge(self._parts, part)
         judged.require_finite()
-        return judged
+        return judged, part, [str(name) for name in names]
 
-    def _part(self, images: Any, labels: Any) -> tuple[ArrayPart, Sequence[str]]:
-        images = self._checked(images)
-        names, numbers = np.unique(_labels(labels, len(images)), return_inverse=True)
-        return ArrayPart(images, numbers.astype(np.int64)), [str(name) for name in names]
-
-    def _embed(self, side: keras.Model, images: Any) -> np.ndarray:
-        images = self._checked(images)
+    def _embed(self, side: keras.Model, images: np.ndarray) -> np.ndarray:
         if not len(images):
             return np.zeros((0, side.output_shape[1]), np.float32)
         part = ArrayPart(images, np.zeros(len(images), np.int64))
@@ -298,15 +304,5 @@ class Verifier:
             )
         return embeddings
 
-    def _checked(self, images: Any) -> np.ndarray:
-        return check.images("images", images, self._parts.left.input_shape[1:])
-
-
-def _labels(labels: Any, count: int) -> np.ndarray:
-    found = np.asarray(labels)
-    if found.shape not in ((count,), (count, 1)) or found.dtype.kind not in "iuU":
-        raise ValueError(
-            f"`labels` must be {count} integers or strings, one an image; received {found.dtype} "
-            f"of shape {found.shape}."
-        )
-    return found.ravel()
+    def _checked(self, images: Any, name: str = "images") -> np.ndarray:
+        return check.images(name, images, self._parts.left.input_shape[1:])
