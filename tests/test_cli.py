@@ -76,6 +76,28 @@ def test_train_then_export_then_refuse(tmp_path):
     assert "Traceback" not in again.stderr
 
 
+def test_a_verifier_is_trained_exported_and_searched(tmp_path):
+    train = ("train", "siamese_cnn_tiny", "digits", "--epochs", "1", "--argument", "head=embedding")
+    task = ("--task-argument", "mining=batch_hard", "--task-argument", "target_far=0.05")
+    trained = keras_zoo(*train, *task, "--directory", str(tmp_path / "run"))
+    assert trained.returncode == 0, trained.stderr
+    assert all(f"test {rate}: 0." in trained.stdout for rate in ("auc", "eer", "far", "tar"))
+    pictures = {"learning_curves", "roc_curve", "distances", "mistakes", "embeddings"}
+    assert {path.stem for path in (tmp_path / "run").glob("*.png")} == pictures
+    exported = keras_zoo("export", str(tmp_path / "run"), str(tmp_path / "served"))
+    assert exported.returncode == 0, exported.stderr
+    signatures = exported.stdout.partition(": ")[2].partition(";")[0].split(", ")
+    assert set(signatures) == {"serving_default", "embed", "similarity", "same"}
+
+    tune = ("siamese_cnn_tiny", "digits", "--max-trials", "1", "--epochs", "1")
+    fixed = ("--fix", "head=proxies", "--directory", str(tmp_path / "search"))
+    tuned = run(SCRIPTS / "keras-zoo-tune", *tune, *fixed)
+    assert tuned.returncode == 0, tuned.stderr
+    assert "val_auc 0." in tuned.stdout
+    assert "best task:      scale=" in tuned.stdout
+    assert (tmp_path / "search" / "report.png").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

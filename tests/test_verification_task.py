@@ -29,7 +29,7 @@ OPTIONS = dict(epochs=2, learning_rate=3e-3, precision="float32", verbose=0)
 def of_each_class(part, count):
     """The first examples of each class of a part."""
     kept = [np.flatnonzero(part.labels == label)[:count] for label in np.unique(part.labels)]
-    return part.subset(np.concatenate(kept))
+    return part.subset(np.concatenate(kept or [np.arange(0)]))
 
 
 def small(**options):
@@ -244,9 +244,7 @@ def test_a_killed_process_leaves_a_run_that_resumes_to_the_same_numbers(runs, da
 
 def test_the_threshold_belongs_to_the_weights_that_early_stopping_restores(data, tmp_path):
     # The loss falls, so the first epoch has the largest: its weights come back after the second.
-    stop = keras.callbacks.EarlyStopping(
-        "loss", mode="max", patience=1, restore_best_weights=True
-    )
+    stop = keras.callbacks.EarlyStopping("loss", mode="max", patience=1, restore_best_weights=True)
     run = train(data, tmp_path, head="embedding", epochs=6, callbacks=[stop])
     assert len(run.history["loss"]) == 2
     saved = zoo.load_run(tmp_path).model
@@ -324,7 +322,7 @@ def test_classes_of_one_example_matter_to_pairs_only(head, data, tmp_path):
         ("`margin` must be .* below 1", "proxies", dict(task=VerificationTask(margin=1))),
         ("4 classes, but data 'digits' has 6", "proxies", dict(arguments={"num_classes": 4})),
         ("takes images of shape", "distance", dict(arguments={"input_shape": (16, 16, 1)})),
-        ("gives probabilities: .* zoo.siamese_cnn", None, {}),
+        ("does not compare, it gives probabilities", None, {}),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(
@@ -378,7 +376,9 @@ def test_classification_refuses_to_be_judged_by_classes_that_it_never_saw(data, 
     # A class that nothing has does no harm.
     few = dataclasses.replace(
         digits,
-        **{name: without_class_9(getattr(digits, name)) for name in ("train", "validation", "test")},
+        **{
+            name: without_class_9(getattr(digits, name)) for name in ("train", "validation", "test")
+        },
     )
     ClassificationTask().check(zoo.mlp((8, 8, 1)), few)
 
@@ -403,14 +403,10 @@ def test_a_folder_of_images_is_streamed_with_the_proxies_labels(folder, tmp_path
     data = zoo.load_data(folder, color="grey", split_by="classes")
     classes = np.unique(data.train.labels)
     assert classes.max() >= len(classes)  # so that labels must be counted anew
-    options = dict(head="proxies", epochs=2, batch_size=16)
-    run = train(data, tmp_path / "run", **options)
+    run = train(data, tmp_path / "run", head="proxies", batch_size=16)
     images, labels = next(iter(VerificationTask().batches(run.model, data.train, 48)))
     np.testing.assert_array_equal(classes[labels], data.train.labels)
     np.testing.assert_array_equal(images, data.train.images(np.arange(48)))
-    with pytest.raises(KeyboardInterrupt):
-        train(data, tmp_path / "cut", callbacks=[Interrupt(False)], **options)
-    assert train(data, tmp_path / "cut", resume=True, **options).history == run.history
 
 
 ON_JAX = """
@@ -420,21 +416,19 @@ import zoo
 from test_verification_task import Interrupt, small, threshold_of, train
 
 assert keras.backend.backend() == "jax"
-data = small()
-for head in ("distance", "embedding", "proxies"):
-    whole = train(data, f"{sys.argv[1]}/{head}", head=head)
-    cut = dict(directory=f"{sys.argv[1]}/{head}_cut", head=head)
-    try:
-        train(data, callbacks=[Interrupt(False)], **cut)
-    except KeyboardInterrupt:
-        pass
-    resumed = train(data, resume=True, **cut)
-    assert resumed.history == whole.history, (resumed.history, whole.history)
-    assert resumed.metrics == whole.metrics
-    assert threshold_of(resumed.model) == threshold_of(whole.model) is not None
-    assert whole.metrics["auc"] > 0.55, whole.metrics
+directory = sys.argv[1]
+train(small(), f"{directory}/embedding", head="embedding", epochs=1)
+
 images = zoo.load_data(sys.argv[2], color="grey", split_by="classes")
-train(images, f"{sys.argv[1]}/folder", head="proxies")
+options = dict(head="proxies", batch_size=16)
+whole = train(images, f"{directory}/whole", **options)
+try:
+    train(images, f"{directory}/cut", callbacks=[Interrupt(False)], **options)
+except KeyboardInterrupt:
+    pass
+resumed = train(images, f"{directory}/cut", resume=True, **options)
+assert (resumed.history, resumed.metrics) == (whole.history, whole.metrics)
+assert threshold_of(resumed.model) == threshold_of(whole.model) is not None
 """
 
 

@@ -66,7 +66,7 @@ def hypermodel(
     if num_classes is not None:
         data_arguments["num_classes"] = num_classes
     task = tasks.get(task or entry(name).task)
-    rows = space(name, input_shape, arguments=arguments, fixed=fixed, ranges=ranges, task=task.name)
+    rows = space(name, input_shape, arguments=arguments, fixed=fixed, ranges=ranges, task=task)
     return ZooHyperModel(
         name,
         rows,

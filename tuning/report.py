@@ -51,8 +51,8 @@ class SearchResult:
         rows: The search space.
         best_arguments: Builder arguments of the best trial, for `zoo.create(name, **arguments)`.
         best_training: Training values of the best trial, for `zoo.train(..., **training)`.
-        best_task: Arguments of the best trial's task, where a search varies them: for
-            `zoo.train(..., task=zoo.tasks.VerificationTask(**best_task))`.
+        best_task: Arguments of the best trial's task, such as
+            `zoo.train(..., task=zoo.tasks.VerificationTask(**best_task))` needs.
         directory: Where the search lies.
 
     Example:

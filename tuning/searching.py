@@ -17,7 +17,7 @@ from tuning.oracles import make_oracle
 from tuning.progress import Progress
 from tuning.report import SearchResult, best_of, trial_record
 from tuning.rows import default_values
-from tuning.spaces import space, task_arguments, training_arguments
+from tuning.spaces import space, training_arguments
 from tuning.tuner import HyperbandTuner, SearchTuner
 from zoo import tasks
 from zoo.arguments import MAX_SEED, integer, one_of
@@ -119,7 +119,7 @@ def search(
         fixed=fixed,
         ranges=ranges,
         start=start,
-        task=the_task.name,
+        task=the_task,
     )
     max_epochs = int(max(rows["epochs"].options))
     if tuner == "hyperband":
@@ -208,6 +208,6 @@ def _result(name: str, runner: SearchTuner, directory: Path) -> SearchResult:
         rows=hypermodel.rows,
         best_arguments=hypermodel.arguments(best.values),
         best_training=training_arguments(best.values),
-        best_task=task_arguments(hypermodel.task.name, best.values),
+        best_task=vars(hypermodel.trial_task(best.values)),
         directory=directory,
     )

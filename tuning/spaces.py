@@ -11,6 +11,7 @@ from tuning.rows import Choice, Float, Int, Space, override, start_at
 from tuning.verification import VERIFICATION, verification_arguments
 from zoo.optimizers import OPTIMIZERS, SCHEDULES, WITH_MOMENTUM
 from zoo.registry import entry
+from zoo.tasks.base import Task, get_task
 
 # Good learning rates differ between optimizers by a factor of thousands. A row for each optimizer
 # would leave all but one of them without meaning in any trial, and one wide range would waste most
@@ -81,7 +82,7 @@ def space(
     fixed: Mapping[str, Any] | None = None,
     ranges: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
-    task: str | None = None,
+    task: str | Task | None = None,
 ) -> dict[str, Int | Float | Choice]:
     """Put together what a search of a registered model varies.
 
@@ -96,7 +97,8 @@ def space(
         fixed: Value by row name; see `override`.
         ranges: Range by row name; see `override`.
         start: Value by row name, for the first trial; see `start_at`.
-        task: Name of the task, where it is not the one that the model is registered for.
+        task: Name of a task, or a task, where it is not the one that the model is registered for.
+            Rows of what a given task states are left out.
 
     Returns:
         Rows by name.
@@ -122,12 +124,20 @@ def space(
     stated = set(entry(name).arguments) - {part_of.get(key) for key in asked}
     decided = {*stated, *(arguments or {})}
     rows = {key: row for key, row in family.rows.items() if part_of[key] not in decided}
-    rows |= TASKS.get(task or entry(name).task, ({},))[0]
+    rows |= _task_rows(get_task(task or entry(name).task))
     rows = _settle(rows, {**entry(name).arguments, **(arguments or {})})
     rows = override({**TRAINING, **rows}, fixed, ranges)
     if "depth" in rows and family.depths:
         rows["depth"] = _limit_depth(rows["depth"], *family.depths(input_shape), "depth" in asked)
     return start_at(rows, start or {})
+
+
+def _task_rows(task: Task) -> Space:
+    """Give the rows of a task, but for what it states otherwise than by default."""
+    default = vars(type(task)())
+    stated = {name for name, value in vars(task).items() if value != default[name]}
+    rows = TASKS[task.name][0] if task.name in TASKS else {}
+    return {name: row for name, row in rows.items() if (row.argument or name) not in stated}
 
 
 def _settle(rows: Space, decided: Mapping[str, Any]) -> dict[str, Int | Float | Choice]:

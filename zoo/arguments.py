@@ -264,30 +264,3 @@ def images(name: str, value: Any, shape: Sequence[int | None]) -> np.ndarray:
                 "Scale them first, or pass uint8."
             )
     return array
-
-
-def labels(name: str, value: Any, count: int) -> np.ndarray:
-    """Check what images show.
-
-    Args:
-        name: The argument's name, for the message.
-        value: Integers or strings, one an image.
-        count: Number of images.
-
-    Returns:
-        An array of shape (images,).
-
-    Raises:
-        ValueError: If it has another length, shape or type.
-
-    Example:
-        >>> labels("labels", ["ann", "bob"], 2).tolist()
-        ['ann', 'bob']
-    """
-    array = np.asarray(value)
-    if array.shape not in ((count,), (count, 1)) or array.dtype.kind not in "iuU":
-        raise ValueError(
-            f"`{name}` must be {count} integers or strings, one an image; received {array.dtype} "
-            f"of shape {array.shape}."
-        )
-    return array.ravel()

@@ -14,6 +14,7 @@ from zoo import arguments as check
 from zoo import losses
 from zoo.data import Dataset, Part, feed
 from zoo.data.sampling import ClassBatches, PairBatches, examples_by_class, pairs_of
+from zoo.layers import CosineProxies, Judging
 from zoo.tasks.base import Task
 from zoo.verification import Judged, Sides, judge, sides
 
@@ -196,12 +197,14 @@ def _loss(task: VerificationTask, model: keras.Model) -> keras.losses.Loss:
 
 def _trained_output(model: keras.Model) -> str:
     """Give the name of the output that says how a model is trained."""
-    if len(model.output_names) != 1 or model.output_names[0] not in _BATCHES:
+    last = model.layers[-1]  # whose name alone does not tell: a classifier gives probabilities, too
+    compares = isinstance(last, Judging | CosineProxies) and model.output_names == [last.name]
+    if not compares or last.name not in _BATCHES:
         raise ValueError(
-            f"Model {model.name!r} gives {', '.join(model.output_names)}: verification trains "
-            f"models that give one of {', '.join(_BATCHES)}, such as zoo.siamese_cnn."
+            f"Model {model.name!r} does not compare, it gives {', '.join(model.output_names)}: "
+            "verification trains what zoo.siamese and zoo.embedding give, such as zoo.siamese_cnn."
         )
-    return model.output_names[0]
+    return last.name
 
 
 def _judged(parts: Sides, part: Part, batch_size: int = 256) -> Judged:

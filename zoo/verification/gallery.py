@@ -27,9 +27,9 @@ class Gallery:
         >>> parts = zoo.sides(zoo.siamese(zoo.mlp((8, 8, 1), 0, hidden_units=(2,))))
         >>> gallery = Gallery(parts)
         >>> gallery.add(np.eye(2, dtype="float32"), np.array(["a", "b"]))
-        >>> labels, distances = gallery.search(np.array([[0.9, 0.0]], "float32"), 2)
-        >>> labels.tolist(), distances.round(2).tolist()
-        ([['a', 'b']], [[0.1, 1.35]])
+        >>> labels, distances = gallery.search(np.array([[0.75, 0.0]], "float32"), 2)
+        >>> labels.tolist(), distances.tolist()
+        ([['a', 'b']], [[0.25, 1.25]])
     """
 
     def __init__(self, parts: Sides) -> None:

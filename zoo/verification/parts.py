@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from zoo.data import feed
+from zoo.data.arrays import ArrayPart
 from zoo.layers import CosineProxies, Distance, Judging, SameProbability, UnitLength
 from zoo.models.siamese import embedding
 from zoo.transfer import layer_outputs
@@ -154,3 +156,60 @@ def _of_pairs(model: keras.Model, judging: Judging) -> Sides:
 def _inputs(embedding_dim: int) -> list[Any]:
     shape = (embedding_dim,)
     return [keras.Input(shape, name=side, dtype="float32") for side in ("left", "right")]
+
+
+def require_finite(model: keras.Model) -> None:
+    """Refuse damaged weights. Outputs may not show them: ReLU can make 0 of NaN.
+
+    Args:
+        model: A model.
+
+    Raises:
+        ValueError: If a weight holds NaN or infinite values.
+
+    Example:
+        >>> import zoo
+        >>> require_finite(zoo.mlp((8, 8, 1), 10))
+    """
+    bad = [
+        weight.path
+        for weight in model.weights
+        if not np.isfinite(ops.convert_to_numpy(weight)).all()
+    ]
+    if bad:
+        raise ValueError(
+            f"{len(bad)} weights of {model.name!r} hold NaN or infinite values, such as {bad[0]}: "
+            "the training failed. Train the model with a lower learning rate."
+        )
+
+
+def embeddings_of(side: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Embed images by one side of a model.
+
+    Args:
+        side: `Sides.left` or `Sides.right`.
+        images: Such as the side takes, checked; any number.
+
+    Returns:
+        float32 (images, embedding_dim).
+
+    Raises:
+        ValueError: If an embedding is not finite.
+
+    Example:
+        >>> import zoo
+        >>> parts = sides(zoo.siamese(zoo.mlp((8, 8, 1), 0, hidden_units=(32,))))
+        >>> embeddings_of(parts.left, np.ones((2, 8, 8, 1))).shape
+        (2, 32)
+    """
+    if not len(images):
+        return np.zeros((0, side.output_shape[1]), np.float32)
+    part = ArrayPart(images, np.zeros(len(images), np.int64))
+    embeddings = side.predict(feed(part.batches(256)), verbose=0)
+    bad = ~np.isfinite(embeddings).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"The model gives {bad.sum()} of {len(bad)} images embeddings that are NaN or "
+            "infinite: its weights are damaged, or its training failed."
+        )
+    return embeddings

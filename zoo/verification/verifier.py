@@ -11,13 +11,12 @@ import keras
 import numpy as np
 
 from zoo import arguments as check
-from zoo.data import feed
 from zoo.data.arrays import ArrayPart
 from zoo.files import new_directory
 from zoo.metrics import OperatingPoint
 from zoo.verification.gallery import Gallery, checked_labels
 from zoo.verification.judging import Judged, checked_target, judge
-from zoo.verification.parts import sides
+from zoo.verification.parts import embeddings_of, require_finite, sides
 
 MODEL, GALLERY = "model.keras", "gallery.npz"
 
@@ -39,7 +38,7 @@ class Verifier:
         model: The model; the one that `zoo.embedding` makes of features.
 
     Raises:
-        ValueError: If the model is something else.
+        ValueError: If the model is something else, or has weights that are NaN or infinite.
 
     Example:
         >>> import zoo
@@ -62,6 +61,7 @@ class Verifier:
 
     def __init__(self, model: keras.Model) -> None:
         self._parts = sides(model)
+        require_finite(model)
         self._gallery = Gallery(self._parts)
         self.model = self._parts.model
 
@@ -107,7 +107,7 @@ class Verifier:
         Raises:
             ValueError: If the images are malformed, or an embedding is not finite.
         """
-        return self._embed(self._parts.left, self._checked(images))
+        return embeddings_of(self._parts.left, self._checked(images))
 
     def distance(self, left: Any, right: Any) -> np.ndarray:
         """Measure how far the images of each pair are from each other.
@@ -129,7 +129,7 @@ class Verifier:
                 f"`left` and `right` must be as many images, received {len(left)} and {len(right)}."
             )
         rows = np.arange(len(left))
-        embeddings = self._embed(self._parts.left, left), self._embed(self._parts.right, right)
+        embeddings = embeddings_of(self._parts.left, left), embeddings_of(self._parts.right, right)
         return self._parts.distances(*embeddings, rows, rows)
 
     def same(self, left: Any, right: Any) -> np.ndarray:
@@ -165,7 +165,7 @@ class Verifier:
         """
         images = self._checked(images)
         found = self._gallery.checked(labels, len(images))
-        self._gallery.add(self._embed(self._parts.right, images), found)
+        self._gallery.add(embeddings_of(self._parts.right, images), found)
 
     def forget(self, label: Any) -> int:
         """Take all enrolled images of a label out.
@@ -290,19 +290,6 @@ class Verifier:
         judged = judge(self._parts, part)
         judged.require_finite()
         return judged, part, [str(name) for name in names]
-
-    def _embed(self, side: keras.Model, images: np.ndarray) -> np.ndarray:
-        if not len(images):
-            return np.zeros((0, side.output_shape[1]), np.float32)
-        part = ArrayPart(images, np.zeros(len(images), np.int64))
-        embeddings = side.predict(feed(part.batches(256)), verbose=0)
-        bad = ~np.isfinite(embeddings).all(axis=1)
-        if bad.any():
-            raise ValueError(
-                f"The model gives {bad.sum()} of {len(bad)} images embeddings that are NaN or "
-                "infinite: its weights are damaged, or its training failed."
-            )
-        return embeddings
 
     def _checked(self, images: Any, name: str = "images") -> np.ndarray:
         return check.images(name, images, self._parts.left.input_shape[1:])

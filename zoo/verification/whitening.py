@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 from zoo import arguments as check
 from zoo.data.arrays import ArrayPart
 from zoo.data.dataset import Augmentation
+from zoo.verification.gallery import checked_labels
 
 
 def whiten(
@@ -46,7 +47,7 @@ def whiten(
 
     Returns:
         A Functional model from the image to `whitening`, (batch, embedding_dim): a trunk for
-        `zoo.embedding` and `zoo.Verifier`. It shares the layers of `model`.
+        `zoo.embedding` and `zoo.Verifier`. Its layer `features` shares the layers of `model`.
 
     Raises:
         ValueError: If an argument is illegal, features are not finite, or no class has two images.
@@ -65,7 +66,7 @@ def whiten(
         ((None, 16), (5, 16))
     """
     images = check.images("images", images, model.input_shape[1:])
-    labels = check.labels("labels", labels, len(images))
+    labels = checked_labels(labels, len(images))
     embedding_dim = check.integer("embedding_dim", embedding_dim)
     if not 0 < check.number("shrinkage", shrinkage) <= 1:
         raise ValueError(f"`shrinkage` must be above 0 and at most 1, received {shrinkage!r}.")
@@ -77,9 +78,12 @@ def whiten(
     check.integer("embedding_dim", embedding_dim, maximum=min(len(features) - 1, features.shape[1]))
     pca = PCA(embedding_dim, svd_solver="full").fit(features)
     kernel = pca.components_.T @ _whitening(pca.transform(features), classes, shrinkage)
-    x = layers.Flatten(name="flatten")(model.outputs[0])
+    # A model of its own, whose layers may have any names.
+    below = keras.Model(model.inputs[0], model.outputs[0], name="features")
+    image = keras.Input(images.shape[1:], name=model.inputs[0].name)
     whitening = layers.Dense(embedding_dim, dtype="float32", name="whitening")
-    whitened = keras.Model(model.inputs[0], whitening(x), name=name)
+    outputs = whitening(layers.Flatten(name="flatten")(below(image)))
+    whitened = keras.Model(image, outputs, name=name)
     whitening.set_weights([kernel, -pca.mean_ @ kernel])
     return whitened
 
@@ -90,7 +94,9 @@ def _features(
     """Give flat features of images, and below them of their changed copies, and the classes."""
     rows, classes = [], []
     for epoch in range(1 + (copies if augment else 0)):
-        changes = dict(seed=seed, first_epoch=epoch, augment=augment) if epoch else {}
+        changes: dict[str, Any] = {}
+        if epoch:
+            changes = dict(seed=seed, first_epoch=epoch, augment=augment)
         for images, labels in part.batches(256, **changes):
             rows.append(keras.ops.convert_to_numpy(model(images, training=False)))
             classes.append(labels)
