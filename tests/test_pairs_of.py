@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from zoo.data.sampling import pairs_of
+from zoo.data.pairs import pairs_of
 
 
 def ordered(left, right):

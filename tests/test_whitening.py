@@ -92,7 +92,7 @@ def test_pixels_of_faces_tell_strangers_apart_better():
         (dict(shrinkage=0), "shrinkage"),
         (dict(shrinkage=1.5), "shrinkage"),
         (dict(labels=np.arange(60)), "No class has two images"),
-        (dict(labels=LABELS[:59]), "60 integers or strings"),
+        (dict(labels=LABELS[:59]), "60 in number"),
         (dict(images=IMAGES[:, :5]), r"\(images, 6, 5, 1\)"),
         (dict(images=np.full_like(IMAGES, np.nan)), r"in \[0, 1\]"),
     ],

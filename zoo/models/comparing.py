@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from zoo import arguments as check
+from zoo.models.cascade import HEADS as TRUNK_HEADS
 from zoo.models.cascade import cascade_cnn
 from zoo.models.face import face_cnn
 from zoo.models.siamese import embedding, siamese
@@ -82,6 +83,7 @@ def siamese_cnn(
         >>> siamese_cnn((32, 32, 3), 100, head="proxies").output_shape
         (None, 100)
     """
+    check.one_of("trunk_head", trunk_head, TRUNK_HEADS)
     trunk = cascade_cnn(
         input_shape,
         0,

@@ -13,10 +13,12 @@ import numpy as np
 from zoo import arguments as check
 from zoo import losses
 from zoo.data import Dataset, Part, feed
-from zoo.data.sampling import ClassBatches, PairBatches, examples_by_class, pairs_of
+from zoo.data.pairs import pairs_of
+from zoo.data.sampling import ClassBatches, PairBatches, examples_by_class
 from zoo.layers import CosineProxies, Judging
 from zoo.tasks.base import Task
 from zoo.verification import Judged, Sides, judge, sides
+from zoo.verification.judging import checked_target
 
 Options = Mapping[str, Any]
 
@@ -73,9 +75,7 @@ class VerificationTask(Task):
         self.scale = check.number("scale", scale)
         self.examples = check.integer("examples", examples, minimum=2)
         self.singles = check.one_of("singles", singles, ("refuse", "leave_out"))
-        self.target_far = (
-            target_far if target_far == "eer" else check.rate("target_far", target_far)
-        )
+        self.target_far = checked_target(target_far)
 
     def model_arguments(self, data: Dataset) -> dict[str, Any]:
         """Give the shape of the images and the number of classes to train with."""

@@ -12,7 +12,7 @@ import numpy as np
 from zoo import arguments as check
 from zoo import plots
 from zoo.data import Part, feed
-from zoo.data.sampling import pairs_of
+from zoo.data.pairs import pairs_of
 from zoo.metrics import OperatingPoint, equal_error_rate, roc_auc, tar_at_far
 from zoo.verification.parts import Sides
 
@@ -123,9 +123,20 @@ class Judged:
             directory: Where to write the pictures.
 
         Returns:
-            The pictures' paths.
+            The pictures' paths; the mistakes are drawn of images only.
         """
         point = self.point("eer") if threshold is None else self.at(threshold)
+        pictures = [
+            plots.roc_curve(self.same, self.distances, directory / "roc_curve.png", point=point),
+            plots.distance_histogram(
+                self.same, self.distances, directory / "distances.png", threshold=point.threshold
+            ),
+            plots.latent_scatter(
+                self.embeddings, part.labels, class_names, directory / "embeddings.png"
+            ),
+        ]
+        if len(part.input_shape) != 3:  # rows of numbers
+            return pictures
         wrong = {
             "different, taken for the same": self._hardest(0, point.threshold),
             "the same, told apart": self._hardest(1, point.threshold),
@@ -138,16 +149,7 @@ class Judged:
             )
             for title, rows in wrong.items()
         }
-        return [
-            plots.roc_curve(self.same, self.distances, directory / "roc_curve.png", point=point),
-            plots.distance_histogram(
-                self.same, self.distances, directory / "distances.png", threshold=point.threshold
-            ),
-            plots.image_pairs(pairs, directory / "mistakes.png"),
-            plots.latent_scatter(
-                self.embeddings, part.labels, class_names, directory / "embeddings.png"
-            ),
-        ]
+        return [*pictures, plots.image_pairs(pairs, directory / "mistakes.png")]
 
     def _hardest(self, kind: int, threshold: float) -> np.ndarray:
         """Give the positions of the worst mistakes among the pairs of one kind."""
@@ -189,7 +191,7 @@ def judge(parts: Sides, part: Part, *, batch_size: int = 256, most: int = 100_00
         parts: The model, taken apart; see `zoo.sides`.
         part: The images, such as `zoo.load_data(..., split_by="classes").test`.
         batch_size: Images that are embedded at a time.
-        most: As `zoo.data.sampling.pairs_of` takes it.
+        most: As `zoo.data.pairs.pairs_of` takes it.
 
     Returns:
         The pairs and their distances.
