@@ -277,3 +277,14 @@ def test_bad_input_is_told_and_changes_nothing(message, act):
         act()
     assert KNOWING.threshold == threshold
     assert KNOWING.search(IMAGES[:5])[0].ravel().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_verifier_of_rows_of_numbers_draws_no_mistakes(tmp_path):
+    trunk = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+    rows = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
+    pictures = zoo.Verifier(trunk).draw(rows, np.arange(20) % 4, tmp_path)
+    assert sorted(path.name for path in pictures) == [
+        "distances.png",
+        "embeddings.png",
+        "roc_curve.png",
+    ]

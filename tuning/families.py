@@ -15,9 +15,9 @@ from tuning.autoencoders import (
 )
 from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 from tuning.verification import (
+    HEAD,
     KOCH_SIAMESE,
     SIAMESE_CNN,
-    SIAMESE_FACE,
     koch_siamese_arguments,
     siamese_cnn_arguments,
 )
@@ -63,6 +63,8 @@ FACE_CNN: Space = {
     "batch_norm": Choice((True, False)),
     "dropout": Float(0.0, 0.5),
 }
+
+SIAMESE_FACE: Space = {**HEAD, **FACE_CNN}
 
 DEEPID: Space = {
     "first_filters": Int(10, 40, step=2, sampling="log", default=20, argument="filters"),
@@ -134,7 +136,7 @@ def face_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> face_cnn_arguments({"depth": 3, "num_local_blocks": 2, "local_filters": 64})
         {'num_local_blocks': 2, 'local_filters': 32, 'num_shared_blocks': 3}
     """
-    arguments = own_arguments({**FACE_CNN, **SIAMESE_FACE}, values)
+    arguments = own_arguments(SIAMESE_FACE, values)
     if "local_filters" in arguments:
         arguments["local_filters"] //= arguments.get("num_local_blocks", 1)
     if "depth" in values:

@@ -39,20 +39,6 @@ KOCH_SIAMESE: Space = {
     "activation": Choice(ACTIVATIONS),
 }
 
-SIAMESE_FACE: Space = {
-    **HEAD,
-    "depth": Int(1, 4, default=2, argument="num_shared_blocks"),
-    "first_filters": Int(8, 32, step=2, sampling="log", default=32),
-    "num_local_blocks": Int(1, 2),
-    "local_filters": Int(16, 64, step=2, sampling="log", default=64),
-    "sharing": Choice(("local", "low_rank", "shared")),
-    "rank": Int(2, 8, step=2, sampling="log", default=4, when=("sharing", ("low_rank",))),
-    "embedding_dim": Choice((32, 64, 128), default=128),
-    "activation": Choice(ACTIVATIONS),
-    "batch_norm": Choice((True, False)),
-    "dropout": Float(0.0, 0.5),
-}
-
 # Of `zoo.tasks.VerificationTask`. A good margin depends on the loss, so each has a row.
 VERIFICATION: Space = {
     "pair_margin": Float(0.2, 1.5, default=1.0, argument="margin", when=("head", ("distance",))),

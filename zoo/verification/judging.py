@@ -135,7 +135,7 @@ class Judged:
                 self.embeddings, part.labels, class_names, directory / "embeddings.png"
             ),
         ]
-        if len(part.input_shape) != 3:  # rows of numbers
+        if part.images(self.left[:1]).ndim != 4:  # rows of numbers
             return pictures
         wrong = {
             "different, taken for the same": self._hardest(0, point.threshold),
