@@ -238,8 +238,8 @@ def test_a_search_goes_on_where_it_ended(data, tmp_path):
     resumed = search("cut", 2, resume=True)
     assert [trial.score for trial in resumed.trials] == [trial.score for trial in whole.trials]
     assert [trial.values for trial in resumed.trials] == [trial.values for trial in whole.trials]
-    with pytest.raises(ValueError, match=r"task_arguments.margin: None then, 0.5 now"):
-        search("cut", 2, resume=True, task=VerificationTask(margin=0.5))
+    with pytest.raises(ValueError, match=r"task_arguments.target_far: .* then, 0.5 now"):
+        search("cut", 2, resume=True, task=VerificationTask(target_far=0.5))
 
 
 @pytest.mark.parametrize(
