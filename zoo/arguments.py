@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -264,3 +264,26 @@ def images(name: str, value: Any, shape: Sequence[int | None]) -> np.ndarray:
                 "Scale them first, or pass uint8."
             )
     return array
+
+
+def broken_weights(weights: Iterable[Any]) -> list[str]:
+    """Name the weights that hold NaN or infinite values.
+
+    Outputs may not show them: ReLU can make 0 of NaN.
+
+    Args:
+        weights: Keras variables, such as `model.weights`.
+
+    Returns:
+        Their paths.
+
+    Example:
+        >>> broken_weights([keras.Variable([1.0]), keras.Variable([float("nan")], name="kernel")])
+        ['kernel']
+    """
+    return [
+        weight.path
+        for weight in weights
+        if keras.backend.is_float_dtype(weight.dtype)
+        and not bool(keras.ops.all(keras.ops.isfinite(weight)))
+    ]

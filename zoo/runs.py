@@ -15,6 +15,7 @@ import keras
 
 import zoo.losses
 import zoo.metrics  # noqa: F401
+from zoo.arguments import broken_weights
 from zoo.layers import BatchNormalization
 from zoo.records import read_json, write_json, write_text
 
@@ -135,7 +136,8 @@ class RunKeeper(keras.callbacks.Callback):
         """Write the epoch down, unless its loss or a weight is not finite."""
         logs = logs or {}
         # The loss does not always tell: a ReLU turns what a weight of NaN gives it into zeros.
-        self.diverged = not (math.isfinite(logs.get("loss", 0.0)) and _is_finite(self.model))
+        broken = broken_weights(self.model.weights)
+        self.diverged = bool(broken) or not math.isfinite(logs.get("loss", 0.0))
         if self.diverged:
             self.model.stop_training = True
             return
@@ -169,11 +171,6 @@ class RunKeeper(keras.callbacks.Callback):
         write_json(self.directory / METRICS, metrics)
         config = read_json(self.directory / CONFIG)
         return Run(self.directory, config, self.model, _columns(self.rows), metrics)
-
-
-def _is_finite(model: keras.Model) -> bool:
-    floats = [weight for weight in model.weights if keras.backend.is_float_dtype(weight.dtype)]
-    return all(bool(keras.ops.all(keras.ops.isfinite(weight))) for weight in floats)
 
 
 def _write_rows(directory: Path, rows: list[dict[str, float]]) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from zoo.arguments import broken_weights
+
 DEFAULT_SIGNATURE = "serving_default"
 
 _HALF_DTYPES = ("float16", "bfloat16")
@@ -56,9 +58,7 @@ def make_entry_points(
         name: _entry_point(name, entry)
         for name, entry in {DEFAULT_SIGNATURE: model, **signatures}.items()
     }
-    broken = [
-        weight.path for weight in all_weights(entry_points.values()) if not _is_finite(weight)
-    ]
+    broken = broken_weights(all_weights(entry_points.values()))
     if broken:
         raise ValueError(
             f"weights of {model.name!r} hold NaN or infinite values: "
@@ -128,9 +128,3 @@ def _output_names(model: keras.Model) -> tuple[str, ...]:
 
 def _served_dtype(dtype: str) -> str:
     return "float32" if dtype in _HALF_DTYPES else dtype
-
-
-def _is_finite(weight: keras.Variable) -> bool:
-    if not keras.backend.is_float_dtype(weight.dtype):
-        return True
-    return bool(keras.ops.all(keras.ops.isfinite(weight)))

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from zoo.arguments import broken_weights
 from zoo.data import feed
 from zoo.data.arrays import ArrayPart
 from zoo.layers import CosineProxies, Distance, Judging, SameProbability, UnitLength
@@ -159,7 +160,7 @@ def _inputs(embedding_dim: int) -> list[Any]:
 
 
 def require_finite(model: keras.Model) -> None:
-    """Refuse damaged weights. Outputs may not show them: ReLU can make 0 of NaN.
+    """Refuse damaged weights.
 
     Args:
         model: A model.
@@ -171,11 +172,7 @@ def require_finite(model: keras.Model) -> None:
         >>> import zoo
         >>> require_finite(zoo.mlp((8, 8, 1), 10))
     """
-    bad = [
-        weight.path
-        for weight in model.weights
-        if not np.isfinite(ops.convert_to_numpy(weight)).all()
-    ]
+    bad = broken_weights(model.weights)
     if bad:
         raise ValueError(
             f"{len(bad)} weights of {model.name!r} hold NaN or infinite values, such as {bad[0]}: "
