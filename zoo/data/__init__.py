@@ -4,6 +4,7 @@ from zoo.data.arrays import ArrayPart
 from zoo.data.augment import Augment
 from zoo.data.dataset import Dataset, Part
 from zoo.data.feeding import feed, mapped
+from zoo.data.ink import cut_to_ink
 from zoo.data.sampling import ClassBatches, PairBatches
 from zoo.data.sources import load_data
 from zoo.data.views import with_rotations
@@ -15,6 +16,7 @@ __all__ = [
     "Dataset",
     "PairBatches",
     "Part",
+    "cut_to_ink",
     "feed",
     "load_data",
     "mapped",
