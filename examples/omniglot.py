@@ -19,9 +19,15 @@ import numpy as np
 from rich.console import Console
 
 import zoo
-from zoo.data import Augment, with_rotations
+from zoo.data import Augment, cut_to_ink, with_rotations
 
-SIDE = 35
+NET = dict(
+    head="embedding",
+    filters=(32, 64, 128),
+    convs_per_block=2,
+    skip_connections=True,
+    trunk_head="flatten",
+)
 
 
 @click.command()
@@ -40,13 +46,13 @@ def main(path: Path, directory: Path, epochs: int, seed: int) -> None:
     run = zoo.train(
         "siamese_cnn",
         dataclasses.replace(data, train=turned),
-        arguments=dict(head="embedding"),
-        task=zoo.tasks.VerificationTask(mining="semi_hard"),
+        arguments=NET,
+        task=zoo.tasks.VerificationTask(mining="batch_hard"),
         epochs=epochs,
         learning_rate=2e-3,
         learning_rate_schedule="cosine",
         weight_decay=0.01,
-        augment=Augment(shift=data.input_shape[0] // 12, turn=15, zoom=0.25, shear=15),
+        augment=Augment(shift=data.input_shape[0] // 17, turn=15, zoom=0.15, shear=15),
         seed=seed,
         directory=directory / "run",
     )
@@ -81,7 +87,7 @@ def load_characters(path: Path, seed: int) -> zoo.Dataset:
             return zoo.load_data(path, **parts)
         drawn, names = file["images"], np.char.add(file["alphabet"], " ")
         names = np.char.add(names, np.char.replace(file["character"], "character", ""))
-    small = drawn.reshape(-1, SIDE, 3, SIDE, 3).mean(axis=(2, 4)).astype("float32")
+    small = cut_to_ink(drawn * np.uint8(255), 35, border=3)
     class_names, labels = np.unique(names, return_inverse=True)
     data = zoo.load_data((small, labels), **parts)
     return dataclasses.replace(data, name=path.stem, class_names=tuple(map(str, class_names)))

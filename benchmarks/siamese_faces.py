@@ -1,0 +1,172 @@
+"""How well siamese networks tell people apart that they never saw.
+
+python benchmarks/siamese_faces.py              (3 minutes on two cores)
+python benchmarks/siamese_faces.py --validate   (10 minutes; one seed is enough: --seed 0)
+
+Needs `orl_faces.npz` (see faces.py) in the folder that ZOO_DATA_DIR names. Three seeds. What each
+run finds is kept in a file, and not measured again; the results go to results/siamese_faces.json.
+
+People 1 to 20 train, all 19,900 pairs of people 21 to 40 are judged. `--validate` trains on one
+half of the first twenty and judges the other, in turn; recipe, layer, whitening and the histograms
+of gradients were chosen so.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import functools
+import itertools
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import numpy as np
+from faces import Faces, load_faces
+from keras import ops
+from measure import report
+from siamese import RUNS, SEED_OPTION, averages, fit, once, together
+
+import zoo
+from zoo.data import ArrayPart, Augment
+from zoo.metrics import equal_error_rate, roc_auc
+
+# Faces are mirrored, moved and relit.
+FACES = Augment(flip=True, shift=2, turn=8, zoom=0.1, light=0.4, fill_mode="nearest")
+FACE_TRAINING: dict[str, Any] = dict(
+    head="proxies", images=4_000, batch_images=40, learning_rate=2e-3, weight_decay=0.05
+)
+CASCADE: dict[str, Any] = dict(filters=(16, 32, 64), convs_per_block=2)
+# The layer is the one whose features are whitened.
+FACE_RECIPES: dict[str, dict[str, Any]] = {
+    "cascade": dict(name="siamese_cnn", layer="block3_pool", net=CASCADE),
+    "cascade, average pooling": dict(
+        name="siamese_cnn", layer="block3_pool", net=dict(CASCADE, pooling="average")
+    ),
+    "cascade, twice as wide": dict(
+        name="siamese_cnn", layer="block3_pool", net=dict(CASCADE, filters=(32, 64, 128))
+    ),
+    "cascade, three times as long": dict(
+        name="siamese_cnn", layer="block3_pool", net=CASCADE, images=12_000
+    ),
+    "unshared top": dict(
+        name="siamese_face",
+        layer="local1_activation",
+        net=dict(num_shared_blocks=3, first_filters=16, local_filters=64),
+    ),
+}
+NETS = 3  # whose embeddings are put together
+FACE_RECIPE = "cascade, three times as long"  # the best by --validate
+WHITENING: dict[str, Any] = dict(embedding_dim=150, shrinkage=0.1, augment=FACES)
+
+
+@click.command()
+@click.option("--validate", is_flag=True, help="Compare recipes within people 1 to 20.")
+@RUNS
+@SEED_OPTION
+def main(validate: bool, runs: Path, seeds: tuple[int, ...]) -> None:
+    """Pairs of people who were not trained with: area under the curve, equal error rate."""
+    faces = load_faces()
+    halves = (range(1, 11), range(11, 21))
+    splits = [halves, halves[::-1]] if validate else [(range(1, 21), range(21, 41))]
+    names = FACE_RECIPES if validate else [FACE_RECIPE]
+    rows = []
+    for seed, name, (trained, judged) in itertools.product(seeds, names, splits):
+        recipe = {**FACE_TRAINING, **FACE_RECIPES[name]}
+        parts = [part_of(faces, people) for people in (trained, judged)]
+        run = functools.partial(faces_run, *parts, seed, recipe)
+        found = once(runs, (list(judged), seed, recipe, repr(WHITENING)), run)
+        rows += [{"recipe": name, "seed": seed, **row} for row in found["rows"]]
+    for row in rows:
+        row["way"] = f"{row.pop('recipe')}: {row['way']}"
+    test = part_of(faces, splits[-1][1])
+    pixels = {"all pixels": rates(test.images(np.arange(len(test))), test.labels)}
+    name = f"siamese_faces{'_validation' if validate else ''}"
+    report(
+        name, averages(rows, "way", ("auc", "eer")), runs=rows, pixels=pixels, augmented=repr(FACES)
+    )
+
+
+def faces_run(
+    part: ArrayPart, test: ArrayPart, seed: int, recipe: dict[str, Any]
+) -> dict[str, Any]:
+    """Judge embeddings as trained, whitened features of a net and of three, and with gradients."""
+    recipe = dict(recipe)
+    name, layer = recipe.pop("name"), recipe.pop("layer")
+    images, whitened, seconds = part.images(np.arange(len(part))), [], []
+    for net in range(NETS):
+        model, time_of_net = fit(name, part, FACES, NETS * seed + net, recipe)
+        below = zoo.features(model.get_layer("trunk"), layer)
+        trunk = zoo.whiten(below, images, part.labels, **WHITENING, seed=seed)
+        whitened.append(zoo.embedding(trunk))
+        seconds.append(time_of_net)
+    edges = zoo.embedding(
+        zoo.whiten(gradients(part.input_shape), images, part.labels, **WHITENING, seed=seed)
+    )
+    nets = together(whitened)
+    ways = {
+        "as trained": zoo.sides(model).left,
+        "whitened": whitened[-1],
+        f"whitened, {NETS} nets": nets,
+        "gradients, whitened": edges,
+        f"whitened, {NETS} nets and gradients": together([nets, edges]),
+    }
+    views = [test.images(np.arange(len(test)))]
+    views.append(views[0][:, :, ::-1])
+    rows = []
+    for way, side in ways.items():
+        plain, mirrored = (side.predict(view, verbose=0) for view in views)
+        for kind, found in (("", plain), (", with mirror image", plain + mirrored)):
+            auc, eer = rates(found, test.labels)
+            size = side.count_params()
+            rows.append({"way": way + kind, "auc": auc, "eer": eer, "parameters": size})
+    return {"rows": rows, "seconds": round(statistics.mean(seconds))}
+
+
+def gradients(input_shape: tuple[int, int, int], bins: int = 8, cell: int = 12) -> keras.Model:
+    """Make histograms of the directions of edges, one a cell (Dalal and Triggs 2005).
+
+    Cells overlap by half; both sides of each are blurred, and its contrast is divided out.
+    """
+    image = keras.Input(input_shape, name="image")
+    near, far = bell(3, 1.0), bell(cell, cell / 2)
+    across = np.outer(near, near * np.arange(-3, 4))
+    window = np.repeat(np.outer(far, far)[:, :, None, None], bins, axis=2).astype("float32")
+    derivatives = np.stack([across, across.T], axis=-1)[:, :, None].astype("float32")
+    slopes = ops.conv(image, derivatives, padding="same")
+    turned = ops.arctan2(slopes[..., 1:], slopes[..., :1]) * (bins / np.pi)
+    apart = ops.mod(turned - np.arange(bins, dtype="float32"), bins)  # half a turn is none
+    shares = ops.relu(1 - ops.minimum(apart, bins - apart))
+    strengths = shares * ops.norm(slopes, axis=-1, keepdims=True)
+    cells = ops.depthwise_conv(strengths, window, strides=cell // 2, padding="same")
+    return keras.Model(image, cells / (ops.norm(cells, axis=-1, keepdims=True) + 0.05))
+
+
+def bell(reach: int, deviation: float) -> np.ndarray:
+    """Sample a normal distribution at whole numbers, to a sum of 1."""
+    density = np.exp(-((np.arange(-reach, reach + 1) / deviation) ** 2) / 2)
+    return density / density.sum()
+
+
+def rates(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Judge all pairs by the cosines of embeddings."""
+    flat = embeddings.reshape(len(embeddings), -1)
+    flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    left, right = np.triu_indices(len(flat), k=1)
+    distances = 1 - (flat @ flat.T)[left, right]
+    same = labels[left] == labels[right]
+    return round(roc_auc(same, distances), 4), round(equal_error_rate(same, distances)[0], 4)
+
+
+def part_of(faces: Faces, people: Iterable[int]) -> ArrayPart:
+    """Give the faces of some people, who are counted from 1."""
+    return ArrayPart(faces.images, faces.labels, np.flatnonzero(np.isin(faces.labels + 1, people)))
+
+
+if __name__ == "__main__":
+    main()
