@@ -1,7 +1,7 @@
 """How well siamese networks tell characters apart that they never saw.
 
-python benchmarks/siamese.py              (100 minutes on two cores)
-python benchmarks/siamese.py --validate   (as long; one seed is enough: --seed 0)
+python benchmarks/siamese.py              (two hours on one core, of which judging takes a fifth)
+python benchmarks/siamese.py --validate   (four hours; one seed is enough: --seed 0)
 
 Needs `omniglot_background_small.npz` (`images` (4840, 105, 105) of 0 and 1, `alphabet`,
 `character`, `drawer`: eight of the background alphabets of Lake et al. 2015) in the folder that
