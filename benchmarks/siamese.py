@@ -1,12 +1,12 @@
 """How well siamese networks tell characters apart that they never saw.
 
-python benchmarks/siamese.py              (two hours on one core, of which judging takes a fifth)
-python benchmarks/siamese.py --validate   (four hours; one seed is enough: --seed 0)
+python benchmarks/siamese.py              (some two hours on one core)
+python benchmarks/siamese.py --validate   (twice as long; one seed is enough: --seed 0)
 
 Needs `omniglot_background_small.npz` (`images` (4840, 105, 105) of 0 and 1, `alphabet`,
 `character`, `drawer`: eight of the background alphabets of Lake et al. 2015) in the folder that
 ZOO_DATA_DIR names. Three seeds. What each run finds is kept in a file, and not measured again; the
-results go to results/siamese_PART.json.
+results go to results/siamese_omniglot.json.
 
 The test alphabets are the last two by name with 20 characters or more; the six others train. A
 trial draws an alphabet's 20 characters and two drawers: the one's drawings are the examples, the

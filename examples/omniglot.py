@@ -1,7 +1,7 @@
 """Learn to tell characters apart that nobody trained with, and use it: verify, search, export.
 
-python examples/omniglot.py --data omniglot_background_small.npz   (some 20 minutes on two cores)
-python examples/omniglot.py --data letters.npz                     (with x and y)
+python examples/omniglot.py --data omniglot_background_small.npz
+python examples/omniglot.py --data letters.npz   (with x and y)
 
 The first file holds `images` (n, 105, 105) of 0 and 1, `alphabet` and `character`. All alphabets
 train; a tenth of the characters are kept for the threshold, and another tenth to judge by. Every
