@@ -1,6 +1,6 @@
 """What batches teach a siamese network: some drawings of some characters, or pairs.
 
-python benchmarks/siamese_batches.py              (4 minutes on two cores)
+python benchmarks/siamese_batches.py              (6 minutes on two cores)
 
 Images a second of both, sampling included, augmentation not; and what each takes, from the same
 start and at a constant rate, until it is right in as many one-shot trials on alphabets that were

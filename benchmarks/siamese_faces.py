@@ -1,14 +1,14 @@
 """How well siamese networks tell people apart that they never saw.
 
-python benchmarks/siamese_faces.py              (3 minutes on two cores)
-python benchmarks/siamese_faces.py --validate   (10 minutes; one seed is enough: --seed 0)
+python benchmarks/siamese_faces.py
+python benchmarks/siamese_faces.py --validate   (one seed is enough: --seed 0)
 
 Needs `orl_faces.npz` (see faces.py) in the folder that ZOO_DATA_DIR names. Three seeds. What each
 run finds is kept in a file, and not measured again; the results go to results/siamese_faces.json.
 
 People 1 to 20 train, all 19,900 pairs of people 21 to 40 are judged. `--validate` trains on one
-half of the first twenty and judges the other, in turn; recipe, layer, whitening and the histograms
-of gradients were chosen so.
+half of the first twenty and judges the other, in turn. Recipe, layer, whitening and the histograms
+of gradients were chosen by such halves, before this file had its present form.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ FACE_RECIPES: dict[str, dict[str, Any]] = {
     ),
 }
 NETS = 3  # whose embeddings are put together
-FACE_RECIPE = "cascade, three times as long"  # the best by --validate
+FACE_RECIPE = "cascade, three times as long"
 WHITENING: dict[str, Any] = dict(embedding_dim=150, shrinkage=0.1, augment=FACES)
 
 

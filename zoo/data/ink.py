@@ -66,7 +66,9 @@ def _cut(drawing: np.ndarray, size: int, border: int) -> np.ndarray:
     half = (1 + max(bottom - top, right - left)) / 2 * size / (size - 2 * border)
     height, width = drawing.shape
     y, x = (top + bottom + 1) / 2, (left + right + 1) / 2
-    beyond = math.ceil(half - min(y, x, height - y, width - x))  # the drawing's edge
+    # The cut may reach beyond the drawing. Half of one is enough paper for most, and so the same
+    # for most: where an edge of a pixel falls on one of the cut, rounding depends on it.
+    beyond = math.ceil(half - min(y, x, height - y, width - x))
     paper = max(beyond, height // 2, width // 2)
     box = (x - half + paper, y - half + paper, x + half + paper, y + half + paper)
     image = Image.fromarray(np.pad(drawing, paper))
