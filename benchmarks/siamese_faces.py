@@ -68,8 +68,8 @@ def main(validate: bool, runs: Path, seeds: tuple[int, ...]) -> None:
         found = once(runs, (list(judged), seed, RECIPE, repr(WHITENING)), run)
         rows += [{"seed": seed, **row} for row in found["rows"]]
     name = f"siamese_faces{'_validation' if validate else ''}"
-    found = {"runs": rows, "training": repr(FACES), "whitening": repr(WHITENING)}
-    report(name, averages(rows, "way", ("auc", "eer")), **found)
+    augmented = {"training": repr(FACES), "whitening": repr(MOVED)}
+    report(name, averages(rows, "way", ("auc", "eer")), runs=rows, augmented=augmented)
 
 
 def divisions() -> Iterable[tuple[list[int], list[int]]]:
