@@ -7,7 +7,7 @@ import keras_tuner
 import numpy as np
 import pytest
 from test_tuning_spaces import draws
-from test_verification_task import HEADS, small
+from verification_runs import HEADS, small
 
 import tuning
 import zoo
