@@ -46,7 +46,7 @@ from sklearn.pipeline import make_pipeline
 
 import zoo
 import zoo.tasks
-from zoo.data import ArrayPart
+from zoo.data import Part
 from zoo.optimizers import learning_rate_callback, make_optimizer
 
 HEIGHT, WIDTH, PEOPLE, EPOCH = 56, 46, 40, 200
@@ -147,7 +147,7 @@ def measure(
     model = zoo.face_cnn((HEIGHT, WIDTH, 1), PEOPLE, **{key: recipe[key] for key in NET})
     task = zoo.tasks.get("classification")
     task.compile(model, make_optimizer("adamw", rate, weight_decay=recipe["weight_decay"]))
-    part = ArrayPart(faces.images, faces.labels, np.resize(faces.rows(poses), EPOCH))
+    part = Part(faces.images, faces.labels, np.resize(faces.rows(poses), EPOCH))
     augment, now = AUGMENT[recipe["augment"]], time.perf_counter
     times = [now()]
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: times.append(now()))

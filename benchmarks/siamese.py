@@ -39,7 +39,7 @@ import numpy as np
 from measure import report
 
 import zoo
-from zoo.data import ArrayPart, Augment, cut_to_ink, with_rotations
+from zoo.data import Augment, Part, cut_to_ink, with_rotations
 from zoo.metrics import n_way_accuracy
 from zoo.optimizers import learning_rate_callback, make_optimizer
 from zoo.precision import precision_scope, resolve_precision
@@ -84,10 +84,10 @@ class Alphabets:
             self.images = cut_to_ink(file["images"] * np.uint8(255), SIDE, border=BORDER)
         self.character = np.unique(names, return_inverse=True)[1]
 
-    def part(self, rows: np.ndarray) -> ArrayPart:
+    def part(self, rows: np.ndarray) -> Part:
         """Give drawings as a part; every quarter turn of a character is a character, too."""
         labels = np.unique(self.character[rows], return_inverse=True)[1]
-        return with_rotations(ArrayPart(self.images[rows], labels.astype(np.int64)))
+        return with_rotations(Part(self.images[rows], labels.astype(np.int64)))
 
     def trials(self, alphabet: str, seed: int = 0) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         """Draw examples and queries: positions of one drawing a character, in the same order."""
@@ -102,7 +102,7 @@ class Alphabets:
 
 
 def fit(
-    name: str, part: ArrayPart, augment: Augment, seed: int, recipe: dict[str, Any]
+    name: str, part: Part, augment: Augment, seed: int, recipe: dict[str, Any]
 ) -> tuple[keras.Model, float]:
     """Train a registered model on as many images as the recipe says; returns it, and seconds."""
     keras.utils.set_random_seed(seed)
@@ -118,7 +118,7 @@ def fit(
 
 
 def compiled(
-    part: ArrayPart, recipe: dict[str, Any], name: str = "siamese_cnn"
+    part: Part, recipe: dict[str, Any], name: str = "siamese_cnn"
 ) -> tuple[keras.Model, VerificationTask]:
     task = VerificationTask(**recipe.get("task", {}))
     given = dict(input_shape=part.input_shape, num_classes=len(np.unique(part.labels)))

@@ -38,7 +38,7 @@ def main() -> None:
 
 def images_of(part: Any) -> np.ndarray:
     """All images of a part."""
-    return part.images(np.arange(len(part)))
+    return part.examples(np.arange(len(part)))
 
 
 def rows_of(part: Any) -> np.ndarray:

@@ -87,7 +87,7 @@ def main(directory: Path, max_trials: int, seed: int) -> None:
 
 def linear_baseline(data: zoo.Dataset) -> float:
     """Test accuracy of logistic regression on the same training images."""
-    x, y = (part.images(range(len(part))) for part in (data.train, data.test))
+    x, y = (part.examples(range(len(part))) for part in (data.train, data.test))
     model = LogisticRegression(max_iter=2000).fit(x.reshape(len(x), -1), data.train.labels)
     return model.score(y.reshape(len(y), -1), data.test.labels)
 

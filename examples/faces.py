@@ -95,7 +95,7 @@ def main(path: Path | None, directory: Path, epochs: int, seed: int) -> None:
 
     figure = Figure(figsize=(15, 8), layout="constrained")
     rows = figure.subplots(2, 5)
-    face = data.train.images(np.arange(len(data.train))).mean(axis=(0, 3))
+    face = data.train.examples(np.arange(len(data.train))).mean(axis=(0, 3))
     draw_local(rows[0], models["local"].get_layer("local1"), same_start.start, face)
     draw_low_rank(rows[1], models["low_rank"].get_layer("local1"))
     figure.savefig(directory / "filters.png", dpi=120)

@@ -60,7 +60,7 @@ def main(path: Path, directory: Path, epochs: int, seed: int) -> None:
     zoo.plots.learning_curves(run.history, directory / "learning_curves.png")
 
     verifier = zoo.Verifier(run.model)
-    images, labels = data.test.images(np.arange(len(data.test))), data.test.labels
+    images, labels = data.test.examples(np.arange(len(data.test))), data.test.labels
     verifier.draw(images, labels, directory)
     known = np.unique(labels)[:3]
     first = [int(np.flatnonzero(labels == label)[0]) for label in known]

@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from zoo.data import ArrayPart, Augment, load_data
+from zoo.data import Augment, Part, load_data
 
 COUNT = 90  # of the digits 0, 1, 2: about 30 each
 
@@ -41,7 +41,7 @@ def save(path, pixels, **options):
 
 
 def everything(part):
-    return part.images(np.arange(len(part)))
+    return part.examples(np.arange(len(part)))
 
 
 def load_quietly(path, **arguments):
@@ -133,7 +133,7 @@ def test_grey_of_a_colored_picture_is_its_luma(tmp_path):
     assert load_data(tmp_path, **options).input_shape == (1, 4, 3)
     grey = load_data(tmp_path, color="grey", **options)
     np.testing.assert_allclose(
-        grey.test.images([0])[0, 0, :, 0], [0.299, 0.587, 0.114, 1], atol=1 / 255
+        grey.test.examples([0])[0, 0, :, 0], [0.299, 0.587, 0.114, 1], atol=1 / 255
     )
 
 
@@ -272,7 +272,7 @@ def test_illegal_arguments_are_refused(folder, arguments, message):
 def test_batches_equal_those_of_the_same_images_in_memory(folder):
     """Two implementations of one contract: order, augmentation, last batch, several epochs."""
     part = load_data(folder).train
-    in_memory = ArrayPart(everything(part), part.labels)
+    in_memory = Part(everything(part), part.labels)
     for options in (
         {},
         {"seed": 5, "first_epoch": 2},

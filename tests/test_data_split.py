@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from zoo.data import ArrayPart, Augment, load_data
+from zoo.data import Augment, Part, load_data
 
 
 def parts(data):
@@ -19,7 +19,7 @@ def classes(data):
 
 
 def everything(part):
-    return part.images(np.arange(len(part)))
+    return part.examples(np.arange(len(part)))
 
 
 def arrays(labels, dtype="uint8"):
@@ -87,7 +87,7 @@ def test_parts_of_the_same_classes_are_joined():
 def test_joined_parts_make_batches_as_arrays_do():
     source = arrays(np.arange(60) % 6), arrays(np.arange(18) % 6)
     part = load_data(source, split_by="classes").train.subset(np.arange(20)[::-1])
-    in_memory = ArrayPart(everything(part), part.labels)
+    in_memory = Part(everything(part), part.labels)
     for options in ({}, {"seed": 1, "first_epoch": 2, "augment": Augment(shift=1, turn=9)}):
         batches, expected = part.batches(8, **options), in_memory.batches(8, **options)
         for (x, y), (x2, y2) in zip(batches, expected, strict=True):
@@ -106,7 +106,7 @@ def test_fashion_mnist_is_joined(data_directory):
         for label in classes(data)[2]:
             rows = np.flatnonzero(data.test.labels == label)
             assert len(rows) == 7000
-            first, last = data.test.images(rows[[0, -1]])[..., 0] * 255
+            first, last = data.test.examples(rows[[0, -1]])[..., 0] * 255
             np.testing.assert_allclose(first, raw["x_train"][raw["y_train"] == label][0], atol=1e-4)
             np.testing.assert_allclose(last, raw["x_test"][raw["y_test"] == label][-1], atol=1e-4)
 

@@ -67,7 +67,7 @@ def test_load_run_gives_the_same_run(whole_run, digits):
     again = zoo.load_run(whole_run.directory)
     assert again.history == whole_run.history
     assert again.metrics == whole_run.metrics
-    images = digits.test.images(range(20))
+    images = digits.test.examples(range(20))
     np.testing.assert_array_equal(
         again.model.predict(images, verbose=0), whole_run.model.predict(images, verbose=0)
     )
@@ -146,7 +146,7 @@ def test_a_streamed_folder_trains_and_resumes_to_the_same_numbers(digits, tmp_pa
         label = digits.train.labels[index] % 3
         folder = tmp_path / "images" / f"class{label}"
         folder.mkdir(parents=True, exist_ok=True)
-        keras.utils.save_img(folder / f"{index}.png", digits.train.images([index])[0])
+        keras.utils.save_img(folder / f"{index}.png", digits.train.examples([index])[0])
     data = zoo.load_data(tmp_path / "images", color="grey")
     options = dict(epochs=3, batch_size=16, precision="float32", verbose=0)
 
@@ -350,5 +350,5 @@ def test_bfloat16_trains_and_gives_float32_probabilities(digits, tmp_path):
         verbose=0,
     )
     assert run.model.get_layer("block1_conv1").compute_dtype == "bfloat16"
-    assert run.model.predict(digits.test.images(range(3)), verbose=0).dtype == "float32"
+    assert run.model.predict(digits.test.examples(range(3)), verbose=0).dtype == "float32"
     assert all(weight.dtype == "float32" for weight in run.model.get_weights()[:2])

@@ -224,7 +224,7 @@ def test_hypermodel_works_in_plain_keras_tuner(digits, tmp_path, name):
     )
     names = {hp.name for hp in tuner.oracle.get_space().space}
     assert {"batch_size", "epochs", "momentum", "weight_decay"} <= names
-    images = digits.train.images(np.arange(64))
+    images = digits.train.examples(np.arange(64))
     labels = digits.train.labels[:64]
     tuner.search(images, labels, validation_data=(images, labels), verbose=0)
     trial = tuner.oracle.get_best_trials()[0]

@@ -21,7 +21,7 @@ from tuning.spaces import space, training_arguments
 from tuning.tuner import HyperbandTuner, SearchTuner
 from zoo import tasks
 from zoo.arguments import MAX_SEED, integer, one_of
-from zoo.data.dataset import Dataset, fingerprint, require_dataset
+from zoo.data.dataset import Dataset, require_dataset
 from zoo.records import claim_directory
 from zoo.registry import entry
 
@@ -141,7 +141,7 @@ def search(
         "task": the_task.name,
         "task_arguments": vars(the_task),
         "data": [data.name, *data.input_shape],
-        "parts": fingerprint(data.train, data.validation),
+        "parts": [part.fingerprint() for part in (data.train, data.validation)],
         "max_epochs": max_epochs,
         "start": bool(start),
         "max_parameters": max_parameters,

@@ -76,7 +76,7 @@ def task_arguments(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def space(
     name: str,
-    input_shape: Sequence[int],
+    input_shape: Sequence[int | None],
     *,
     arguments: Mapping[str, Any] | None = None,
     fixed: Mapping[str, Any] | None = None,

@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo import tasks
 from zoo.arguments import MAX_SEED, integer
-from zoo.data.dataset import Dataset, fingerprint, require_dataset
+from zoo.data.dataset import Dataset, require_dataset
 from zoo.optimizers import learning_rate_callback, make_optimizer
 from zoo.precision import precision_scope, resolve_precision
 from zoo.records import claim_directory
@@ -114,7 +114,7 @@ def train(
         "task": the_task.name,
         "task_arguments": vars(the_task),
         "data": [data.name, *data.input_shape],
-        "parts": fingerprint(data.train, data.validation, data.test),
+        "parts": [part.fingerprint() for part in (data.train, data.validation, data.test)],
         "epochs": epochs,
         "batch_size": batch_size,
         "optimizer": optimizer,

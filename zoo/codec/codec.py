@@ -54,7 +54,7 @@ class ImageCodec:
 
     Example:
         >>> import zoo
-        >>> images = zoo.load_data("digits").test.images(np.arange(100))
+        >>> images = zoo.load_data("digits").test.examples(np.arange(100))
         >>> model = zoo.dense_autoencoder((8, 8, 1), 4, hidden_units=(32,), kind="compression")
         >>> model.compile("adam", "mse")
         >>> _ = model.fit(images, images, verbose=0)

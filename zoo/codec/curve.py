@@ -46,7 +46,7 @@ def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[st
 
     Example:
         >>> import zoo
-        >>> curves = rate_distortion(zoo.load_data("digits").test.images(np.arange(4)), [])
+        >>> curves = rate_distortion(zoo.load_data("digits").test.examples(np.arange(4)), [])
         >>> [(name, len(points)) for name, points in curves.items()]
         [('ours, together', 0), ('ours, each alone', 0), ('JPEG, together', 8),
          ('JPEG, each alone', 8), ('WebP, together', 8), ('WebP, each alone', 8)]

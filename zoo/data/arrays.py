@@ -5,63 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
-from zoo.data.batches import make_batches
-from zoo.data.dataset import Augmentation, Source
-
-
-class ArrayPart:
-    """Labelled images in memory; a `Part`.
-
-    Images of 8 bits stay so, at a quarter of the memory, and become float32 a batch at a time.
-
-    Args:
-        pixels: uint8 in [0, 255] or float32 in [0, 1], (images, height, width, channels).
-        labels: Class of each image, int64, (images,).
-        rows: Which images make up the part, and in which order; `None` takes all.
-
-    Example:
-        >>> part = ArrayPart(np.full((4, 8, 8, 1), 255, "uint8"), np.array([0, 1, 0, 1]))
-        >>> images, labels = part.batches(2)[0]
-        >>> images.max(), labels
-        (np.float32(1.0), array([0, 1]))
-    """
-
-    def __init__(
-        self, pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray | None = None
-    ) -> None:
-        self.rows = np.arange(len(labels)) if rows is None else rows
-        self.labels = labels[self.rows]
-        self.input_shape = pixels.shape[1:]
-        self._all_pixels = pixels
-        self._all_labels = labels
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        """See `Part.images`."""
-        images = self._all_pixels[self.rows[indices]]
-        if images.dtype == np.uint8:
-            images = np.divide(images, np.float32(255), dtype=np.float32)
-        return images
-
-    def subset(self, indices: np.ndarray) -> ArrayPart:
-        """See `Part.subset`."""
-        return ArrayPart(self._all_pixels, self._all_labels, self.rows[indices])
-
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        seed: int | None = None,
-        first_epoch: int = 0,
-        augment: Augmentation | None = None,
-    ) -> keras.utils.PyDataset:
-        """See `Part.batches`."""
-        return make_batches(self, batch_size, seed, first_epoch, augment)
+from zoo.data.dataset import Source
+from zoo.data.part import Part
 
 
 def read_arrays(source: Any) -> Source:
@@ -126,8 +73,8 @@ def from_arrays(
         raise ValueError(
             f"The {without} part has no labels, and the other one has: give both, or neither."
         )
-    train = _array_part("the training part" if has_test else "the data", x, y)
-    test = _array_part("the test part", x_test, y_test) if has_test else None
+    train = _part("the training part" if has_test else "the data", x, y)
+    test = _part("the test part", x_test, y_test) if has_test else None
     if test and test.input_shape != train.input_shape:
         raise ValueError(
             f"Training and test images must have one shape; received {train.input_shape} and "
@@ -144,7 +91,7 @@ def from_arrays(
     return Source(name, train, None, test, tuple(class_names))
 
 
-def _array_part(where: str, x: Any, y: Any) -> ArrayPart:
+def _part(where: str, x: Any, y: Any) -> Part:
     images = _check_images(where, x)
     labels = np.zeros(len(images), np.int64) if y is None else _check_labels(where, y)
     if len(images) != len(labels):
@@ -152,7 +99,7 @@ def _array_part(where: str, x: Any, y: Any) -> ArrayPart:
             f"Each image needs one label; {where} has {len(images)} images and {len(labels)} "
             "labels."
         )
-    return ArrayPart(images, labels)
+    return Part(images, labels)
 
 
 def _check_images(where: str, x: Any) -> np.ndarray:

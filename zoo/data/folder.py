@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from rich.console import Console
 from rich.progress import track
 
 from zoo.arguments import integer, one_of
-from zoo.data.dataset import Augmentation, Source, augmented, check_batches, epoch_order
+from zoo.data.dataset import Source
+from zoo.data.part import Part, digest
 
 _SPLITS = ("train", "validation", "test")
 _CHANNELS = {"grey": 1, "rgb": 3}
@@ -52,90 +52,30 @@ class _Decoder:
         return tf.cond(colors == 3, lambda: tf.image.rgb_to_grayscale(image), lambda: image)
 
 
-class FolderPart:
-    """Labelled image files, read and decoded batch by batch; a `Part`.
+class ImageFiles:
+    """Images in files, read and decoded when they are asked for; an `Examples`."""
 
-    Args:
-        files: Path of each image, strings (images,).
-        labels: Class of each image, int64, (images,).
-        decode: Path to image, (height, width, channels), values 0 to 255, as a TensorFlow graph.
-    """
-
-    def __init__(self, files: np.ndarray, labels: np.ndarray, decode: _Decoder) -> None:
+    def __init__(self, files: np.ndarray, decode: _Decoder) -> None:
         self.files = files
-        self.labels = labels
         self.input_shape = decode.shape
         self._decode = decode
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        """See `Part.images`."""
-        decoded = _each(_file_names(self.files[indices])).map(
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """See `Examples.read`."""
+        decoded = _each(_file_names(self.files[rows])).map(
             self._decode, num_parallel_calls=tf.data.AUTOTUNE
         )
-        images = np.empty((len(indices), *self.input_shape), np.float32)
+        images = np.empty((len(rows), *self.input_shape), np.float32)
         for index, image in enumerate(decoded.as_numpy_iterator()):
             images[index] = image
         return np.divide(images, 255, out=images)
 
-    def subset(self, indices: np.ndarray) -> FolderPart:
-        """See `Part.subset`."""
-        return FolderPart(self.files[indices], self.labels[indices], self._decode)
-
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        seed: int | None = None,
-        first_epoch: int = 0,
-        augment: Augmentation | None = None,
-    ) -> tf.data.Dataset:
-        """See `Part.batches`."""
-        check_batches(batch_size, seed, first_epoch, augment)
-        epochs = itertools.count(first_epoch)
-
-        def start_epoch() -> Iterator[tuple[np.ndarray, int]]:
-            # tf.data calls this when an iterator is first read from, so once an epoch of `fit`.
-            epoch = next(epochs)
-            yield self._order(seed, epoch), epoch
-
-        def read(row: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return self._decode(tf.gather(files, row)), tf.gather(labels, row), epoch
-
-        def finish(
-            index: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            images, classes, epoch = batch
-            images = tf.cast(images, tf.float32) / 255
-            if augment is not None:
-                arguments = (images, epoch[0], index)
-                shape = images.shape
-                images = tf.numpy_function(change, arguments, tf.float32, stateful=False)
-                images = tf.ensure_shape(images, shape)
-            return images, classes
-
-        def change(images: np.ndarray, epoch: np.int64, index: np.int64) -> np.ndarray:
-            return augmented(images, augment, seed, int(epoch), int(index))  # type: ignore[arg-type]
-
-        files, labels = _file_names(self.files), tf.constant(self.labels)
-        rows = tf.TensorSpec((len(self),), tf.int64), tf.TensorSpec((), tf.int64)
-        return (
-            tf.data.Dataset.from_generator(start_epoch, output_signature=rows)
-            .flat_map(lambda rows, epoch: _each(rows).map(lambda row: (row, epoch)))
-            .apply(tf.data.experimental.assert_cardinality(len(self)))
-            .map(read, num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(batch_size)
-            .enumerate()
-            .map(finish)
-            .prefetch(tf.data.AUTOTUNE)
-        )
-
-    def _order(self, seed: int | None, epoch: int) -> np.ndarray:
-        if seed is None:
-            return np.arange(len(self))
-        return epoch_order(len(self), seed, epoch)
+    def fingerprint(self) -> str:
+        """See `Examples.fingerprint`."""
+        return digest(*(os.fsencode(file) for file in self.files))
 
 
 _each = tf.data.Dataset.from_tensor_slices
@@ -188,11 +128,11 @@ def read_folder(
         resize=bool((shapes[readable, :2] != (height, width)).any()),
         recolor=bool((shapes[readable, 2] != channels).any()),
     )
-    parts: dict[str, FolderPart | None] = dict.fromkeys(_SPLITS)
+    parts: dict[str, Part | None] = dict.fromkeys(_SPLITS)
     start = 0
     for name, (names, labels) in listed.items():
         kept = readable[start : start + len(names)]
-        parts[name] = FolderPart(names[kept], labels[kept], decode)
+        parts[name] = Part(ImageFiles(names[kept], decode), labels[kept])
         start += len(names)
     return Source(path.resolve().name, class_names=class_names, **parts)  # type: ignore[arg-type]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from zoo.data.dataset import Dataset, Part, Source
+from zoo.data.dataset import Dataset, Source
+from zoo.data.part import Part
+from zoo.data.preparation import preparation_for
 from zoo.data.views import joined
 
 
@@ -44,7 +46,7 @@ def split_examples(
     elif validation is None:
         share = round(validation_fraction * count)
         train, validation = _split_off("validation", train, share, names, seed)
-    return Dataset(source.name, train, validation, test, names)
+    return _dataset(source, train, validation, test)
 
 
 def split_classes(
@@ -92,12 +94,25 @@ def split_classes(
     if validation is None:
         for_both += _share(validation_fraction, len(classes))
     _require_two_classes(len(classes), for_test, for_both - for_test, test)
-    return Dataset(
-        source.name,
+    return _dataset(
+        source,
         _of_classes(train, classes[for_both:]),
         _of_classes(train, classes[for_test:for_both]) if validation is None else validation,
         _of_classes(train, classes[:for_test]) if test is None else test,
+    )
+
+
+def _dataset(source: Source, train: Part, validation: Part, test: Part) -> Dataset:
+    """Put parts together; what the preparation learns, it learns from the training part."""
+    preparation = source.preparation or preparation_for(train.input_shape)
+    return Dataset(
+        source.name,
+        train,
+        validation,
+        test,
         source.class_names,
+        preparation.fitted(train),
+        source.target_names,
     )
 
 

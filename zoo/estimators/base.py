@@ -18,8 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from zoo import arguments as check
-from zoo.data import feed, mapped
-from zoo.data.arrays import ArrayPart
+from zoo.data import Part, feed, mapped
 from zoo.models.autoencoder import dense_autoencoder
 from zoo.optimizers import learning_rate_callback, make_optimizer
 from zoo.registry import suggestion
@@ -132,7 +131,7 @@ class AutoencoderEstimator(BaseEstimator):
                 **self._more_arguments(),
             )
         scaled = ((x - mean) / scale).astype(np.float32)
-        part = ArrayPart(scaled, np.zeros(len(scaled), np.int64))
+        part = Part(scaled, np.zeros(len(scaled), np.int64))
         batches = mapped(part.batches(self.batch_size, seed=seed), lambda rows, _: (rows, rows))
         # Compiled apart from the net, which is then saved without an optimizer.
         trainer = keras.Model(net.input, net.output)

@@ -68,7 +68,7 @@ class ReconstructionTask(Task):
                 f"{model.output_shape[1:]}, but data {data.name!r} has {data.input_shape}: build "
                 "it with that `input_shape`."
             )
-        pixels = data.train.images(np.arange(min(256, len(data.train))))
+        pixels = data.train.examples(np.arange(min(256, len(data.train))))
         if not (pixels.min() >= 0 and pixels.max() <= 1):  # also of NaN
             raise ValueError(
                 f"Images must have values in [0, 1]; those of {data.name!r} reach from "
@@ -109,7 +109,7 @@ class ReconstructionTask(Task):
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
         """Draw test images and what is left of them, steps between two images, and the codes."""
         encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
-        images = data.test.images(np.arange(min(SHOWN, len(data.test))))
+        images = data.test.examples(np.arange(min(SHOWN, len(data.test))))
         rows = {"image": images}
         if any(layer.name == "noise" for layer in encoder.layers):
             noise = encoder.get_layer("noise")

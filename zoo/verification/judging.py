@@ -135,7 +135,7 @@ class Judged:
                 self.embeddings, part.labels, class_names, directory / "embeddings.png"
             ),
         ]
-        if part.images(self.left[:1]).ndim != 4:  # rows of numbers
+        if part.examples(self.left[:1]).ndim != 4:  # rows of numbers
             return pictures
         wrong = {
             "different, taken for the same": self._hardest(0, point.threshold),
@@ -143,8 +143,8 @@ class Judged:
         }
         pairs = {
             title: (
-                part.images(self.left[rows]),
-                part.images(self.right[rows]),
+                part.examples(self.left[rows]),
+                part.examples(self.right[rows]),
                 self.distances[rows],
             )
             for title, rows in wrong.items()

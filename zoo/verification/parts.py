@@ -9,8 +9,7 @@ import numpy as np
 from keras import ops
 
 from zoo.arguments import broken_weights
-from zoo.data import feed
-from zoo.data.arrays import ArrayPart
+from zoo.data import Part, feed
 from zoo.layers import CosineProxies, Distance, Judging, SameProbability, UnitLength
 from zoo.models.siamese import embedding
 from zoo.transfer import layer_outputs
@@ -201,7 +200,7 @@ def embeddings_of(side: keras.Model, images: np.ndarray) -> np.ndarray:
     """
     if not len(images):
         return np.zeros((0, side.output_shape[1]), np.float32)
-    part = ArrayPart(images, np.zeros(len(images), np.int64))
+    part = Part(images, np.zeros(len(images), np.int64))
     embeddings = side.predict(feed(part.batches(256)), verbose=0)
     bad = ~np.isfinite(embeddings).all(axis=1)
     if bad.any():

@@ -1,0 +1,125 @@
+"""What an example is, and what is done to make one ready for a model."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import keras
+import numpy as np
+
+from zoo.arguments import one_of
+
+if TYPE_CHECKING:
+    from zoo.data.part import Part
+
+
+class Preparation(abc.ABC):
+    """What an example is, and how others like it become what a model takes.
+
+    A preparation is plain data: it is kept with a run, so that `run.predict` and whoever serves an
+    export prepare examples exactly as in training. What it learned, it learned from the training
+    part alone.
+    """
+
+    kind: ClassVar[str]
+    """What the examples are: "images", "tables", "sequences" or "texts"."""
+    input_shape: tuple[int | None, ...]
+    """Shape of an example as the whole model takes it."""
+
+    def __init_subclass__(cls) -> None:
+        """Make the kind known by its name."""
+        _kinds[cls.kind] = cls
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """Shape of an example after `layer`, as a builder takes it."""
+        return self.input_shape
+
+    def fitted(self, train: Part) -> Self:
+        """Give a preparation that has learned from the training part.
+
+        Args:
+            train: The training part, and no other.
+
+        Returns:
+            The preparation; itself where there is nothing to learn.
+        """
+        del train
+        return self
+
+    def layer(self) -> keras.Layer | None:
+        """Make the layer that prepares inside the model; `None` where nothing is left to do."""
+        return None
+
+    @abc.abstractmethod
+    def __call__(self, x: Any) -> np.ndarray:
+        """Make examples ready for the model.
+
+        Args:
+            x: What people have: one example or several.
+
+        Returns:
+            (n, *input_shape).
+
+        Raises:
+            ValueError: If they are no such examples, or would be taken for others in silence.
+        """
+
+    @abc.abstractmethod
+    def __str__(self) -> str:
+        """Say what the examples are, in a few words."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the preparation as plain values."""
+        return {"kind": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+
+
+_kinds: dict[str, type[Preparation]] = {}
+
+
+def preparation_from_config(config: Mapping[str, Any]) -> Preparation:
+    """Make a preparation of what `get_config` gave, also after JSON.
+
+    Args:
+        config: Plain values by name.
+
+    Returns:
+        The preparation.
+
+    Raises:
+        ValueError: If the kind is unknown, or a value is missing.
+
+    Example:
+        >>> preparation_from_config({"kind": "images", "input_shape": [8, 8, 1]}).input_shape
+        (8, 8, 1)
+    """
+    values = {name: _as_tuples(value) for name, value in config.items() if name != "kind"}
+    try:
+        return _kinds[one_of("kind", config.get("kind"), _kinds)](**values)
+    except TypeError as error:
+        raise ValueError(f"The preparation {dict(config)} is damaged: {error}.") from error
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def preparation_for(input_shape: tuple[int | None, ...]) -> Preparation:
+    """Guess what examples are by their shape.
+
+    Args:
+        input_shape: Without the batch.
+
+    Returns:
+        A preparation that has learned nothing: images of three axes, sequences of two, vectors of
+        one, texts of none.
+
+    Example:
+        >>> str(preparation_for((8, 8, 1)))
+        'images of 8 x 8 x 1'
+    """
+    kind = ("texts", "tables", "sequences", "images")[len(input_shape)]
+    return _kinds[kind](input_shape=input_shape)  # type: ignore[call-arg]
