@@ -83,9 +83,7 @@ class SeededBatches(keras.utils.PyDataset):
             return examples
         # NumPy takes the seed (a, b) for (a, b, 0): counted from 0, the first batch would get the
         # numbers that made the epoch's order.
-        changed = self._augment(
-            examples, np.random.default_rng((self._seed, self._epoch, place + 1))
-        )
+        changed = self._augment(examples, self.rng(place + 1))
         if np.shape(changed) != examples.shape:
             raise ValueError(
                 f"`augment` must return examples of the shape it receives, {examples.shape}; "
