@@ -43,11 +43,11 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from zoo.optimizers import learning_rate_callback, make_optimizer
 
 import zoo
 import zoo.tasks
 from zoo.data import Part
-from zoo.optimizers import learning_rate_callback, make_optimizer
 
 HEIGHT, WIDTH, PEOPLE, EPOCH = 56, 46, 40, 200
 TESTED = [6, 7, 8, 9, 10]

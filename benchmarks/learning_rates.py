@@ -21,10 +21,10 @@ from typing import Any
 import click
 from measure import report
 from rich.progress import track
+from zoo.optimizers import OPTIMIZERS
 
 import zoo
 from tuning.spaces import RATE_SCALES
-from zoo.optimizers import OPTIMIZERS
 
 USUAL = 1e-3
 STEPS = range(-3, 5)  # half decades: from 3e-5 to 0.1 for Adam

@@ -37,12 +37,12 @@ import click
 import keras
 import numpy as np
 from measure import report
+from zoo.optimizers import learning_rate_callback, make_optimizer
+from zoo.training.precision import precision_scope, resolve_precision
 
 import zoo
 from zoo.data import Augment, Part, cut_to_ink, with_rotations
 from zoo.metrics import n_way_accuracy
-from zoo.optimizers import learning_rate_callback, make_optimizer
-from zoo.precision import precision_scope, resolve_precision
 from zoo.tasks import VerificationTask
 
 SEEDS = (0, 1, 2)

@@ -10,11 +10,11 @@ import time
 import keras
 import numpy as np
 import pytest
+from zoo.optimizers import OPTIMIZERS, SCHEDULES, learning_rate_callback, make_optimizer
+from zoo.training.precision import precision_scope, resolve_precision
 
 import zoo
 from zoo.data.augment import Augment
-from zoo.optimizers import OPTIMIZERS, SCHEDULES, learning_rate_callback, make_optimizer
-from zoo.precision import precision_scope, resolve_precision
 
 OPTIONS = dict(
     epochs=4,
@@ -336,7 +336,7 @@ def test_precision_scope_restores_the_policy_after_an_error():
 
 def test_automatic_precision_follows_the_processor(monkeypatch):
     for flags, expected in ({"avx512_bf16"}, "mixed_bfloat16"), ({"avx2"}, "float32"):
-        monkeypatch.setattr("zoo.precision._cpu_flags", lambda flags=flags: flags)
+        monkeypatch.setattr("zoo.training.precision._cpu_flags", lambda flags=flags: flags)
         assert resolve_precision("auto") == expected
 
 

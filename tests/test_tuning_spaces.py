@@ -5,6 +5,7 @@ import itertools
 
 import keras_tuner
 import pytest
+from zoo.optimizers import make_optimizer
 
 import tuning
 import zoo
@@ -17,10 +18,9 @@ from tuning.families import (
     family_of,
     mlp_arguments,
 )
-from tuning.rows import Choice, Float, Int, default_values, override, plain_values, start_at
 from tuning.spaces import TRAINING, space, training_arguments
-from zoo.optimizers import make_optimizer
 from zoo.registry import entry
+from zoo.space import Choice, Float, Int, default_values, override, plain_values, start_at
 
 
 def draws(rows, count, seed=1):

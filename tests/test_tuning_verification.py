@@ -12,8 +12,8 @@ from verification_runs import HEADS, small
 import tuning
 import zoo
 from tuning.families import MAX_PARAMETERS, family_of
-from tuning.rows import default_values
 from tuning.spaces import space, task_arguments
+from zoo.space import default_values
 from zoo.tasks import VerificationTask
 
 QUICK = dict(epochs=1, precision="float32", verbose=0)

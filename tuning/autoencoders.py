@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 from zoo.layers.corruption import NOISES
 from zoo.layers.penalties import SPARSITIES
+from zoo.space import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 
 # What both autoencoders have. `compression` is left out: its quality has a price of its own.
 CODE: Space = {

@@ -69,14 +69,16 @@ def main(
 
     from rich.console import Console
 
-    from tuning.rows import describe_values
+    from zoo.space import describe_values
 
     console = Console()
     console.print(result.table())
     console.print(f"best arguments: {describe_values(result.best_arguments)}", soft_wrap=True)
-    console.print(f"best training:  {describe_values(result.best_training)}", soft_wrap=True)
-    if result.best_task:
-        console.print(f"best task:      {describe_values(result.best_task)}", soft_wrap=True)
+    console.print(
+        f"best training:  {describe_values(result.best_recipe.get_config())}", soft_wrap=True
+    )
+    if task_values := result.best_task.get_config():
+        console.print(f"best task:      {describe_values(task_values)}", soft_wrap=True)
     console.print(f"picture:        {result.plot(Path(directory) / 'report.png')}", soft_wrap=True)
 
 

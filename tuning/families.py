@@ -13,7 +13,6 @@ from tuning.autoencoders import (
     conv_autoencoder_arguments,
     dense_autoencoder_arguments,
 )
-from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 from tuning.verification import (
     HEAD,
     KOCH_SIAMESE,
@@ -23,6 +22,7 @@ from tuning.verification import (
 )
 from zoo.arguments import image_shape
 from zoo.registry import entry
+from zoo.space import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 
 MAX_PARAMETERS = 3_000_000
 """No draw from the tables below is larger, for images of up to 32x32x3 and 10 classes."""

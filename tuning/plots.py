@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tuning.report import SearchResult, TrialRecord
-from tuning.rows import Choice, Float, Int
+from zoo.space import Choice, Float, Int
 
 INK, MUTED, GRID = "#24292f", "#6e7781", "#e6e9ec"
 TRIAL, BEST, FAILED = "#4c78a8", "#e07b00", "#c0392b"

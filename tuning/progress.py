@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tuning.report import TrialRecord, best_of
-from tuning.rows import Space, describe_values
+from zoo.space import Space, describe_values
 
 
 class Progress:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, own_arguments
 from zoo.losses import MININGS
 from zoo.models.comparing import HEADS
+from zoo.space import ACTIVATIONS, Choice, Float, Int, Space, doubling, own_arguments
 
 # Whichever way it is trained, a model is judged alike, so the heads can be compared.
 HEAD: Space = {

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from zoo.data.part import Part
 
 
+PREPARATION = "preparation"
+"""Name of the layer that prepares examples inside a model."""
+
+
 class Preparation(abc.ABC):
     """What an example is, and how others like it become what a model takes.
 
@@ -53,6 +57,17 @@ class Preparation(abc.ABC):
     def layer(self) -> keras.Layer | None:
         """Make the layer that prepares inside the model; `None` where nothing is left to do."""
         return None
+
+    def restored(self, outputs: np.ndarray) -> np.ndarray:
+        """Bring what a model rebuilt back into the form of the examples.
+
+        Args:
+            outputs: (n, *output_shape).
+
+        Returns:
+            (n, *input_shape).
+        """
+        return outputs
 
     @abc.abstractmethod
     def __call__(self, x: Any) -> np.ndarray:

@@ -40,6 +40,8 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         batch_size: See `AutoencoderTransformer`.
         learning_rate: See `AutoencoderTransformer`.
         learning_rate_schedule: See `AutoencoderTransformer`.
+        early_stopping: See `AutoencoderTransformer`.
+        validation_fraction: See `AutoencoderTransformer`; a share of the rows that are fitted.
         random_state: See `AutoencoderTransformer`; it also decides which rows are held out.
         verbose: See `AutoencoderTransformer`.
 
@@ -83,6 +85,8 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         batch_size: int = 32,
         learning_rate: float = 1e-3,
         learning_rate_schedule: str = "cosine",
+        early_stopping: int | None = None,
+        validation_fraction: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -97,6 +101,8 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
             batch_size=batch_size,
             learning_rate=learning_rate,
             learning_rate_schedule=learning_rate_schedule,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
             random_state=random_state,
             verbose=verbose,
         )

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from zoo import arguments as check
-from zoo import plots
 from zoo.data import Part, feed
 from zoo.data.pairs import pairs_of
 from zoo.metrics import OperatingPoint, equal_error_rate, roc_auc, tar_at_far
@@ -125,6 +124,8 @@ class Judged:
         Returns:
             The pictures' paths; the mistakes are drawn of images only.
         """
+        from zoo import plots  # matplotlib is loaded only to draw
+
         point = self.point("eer") if threshold is None else self.at(threshold)
         pictures = [
             plots.roc_curve(self.same, self.distances, directory / "roc_curve.png", point=point),

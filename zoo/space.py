@@ -143,6 +143,30 @@ class Choice(Row):
 
 Space = Mapping[str, Int | Float | Choice]
 
+
+def row_from(kind: str, values: Mapping[str, Any]) -> Int | Float | Choice:
+    """Make a row of its kind and its values, also after JSON.
+
+    Args:
+        kind: "Int", "Float" or "Choice".
+        values: Its values, by name.
+
+    Returns:
+        The row.
+
+    Example:
+        >>> row_from("Choice", dataclasses.asdict(Choice((3, 5)))) == Choice((3, 5))
+        True
+    """
+    values = dict(values)
+    for name in ("options", "when", "scale"):
+        if values.get(name) is not None:
+            values[name] = tuple(
+                tuple(value) if isinstance(value, list) else value for value in values[name]
+            )
+    return {"Int": Int, "Float": Float, "Choice": Choice}[kind](**values)
+
+
 _words = {int: "an integer", float: "a number", bool: "True or False", str: "a string"}
 
 
