@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-import keras
 import numpy as np
+
+from zoo._lazy import keras
 
 MAX_SEED = 2**32 - 1
 """The largest seed that every random number generator takes."""

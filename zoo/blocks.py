@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from keras import layers
-
 from zoo import arguments as check
-from zoo.layers import BatchNormalization
+from zoo._lazy import layers, zoo_layers
 
 POOLINGS = ("max", "average", "stride")
 
@@ -56,7 +54,7 @@ def dense_block(
     layer = layer or layers.Dense(units, use_bias=not batch_norm, name=name)
     x = layer(x)
     if batch_norm:
-        x = BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x)
+        x = zoo_layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x)
     if skip_connection:
         if shortcut.shape[-1] != units:
             shortcut = layers.Dense(units, use_bias=False, name=f"{name}_shortcut")(shortcut)
@@ -212,7 +210,9 @@ def _convolution(
         filters, kernel_size, strides=strides, padding=padding, use_bias=not batch_norm, name=name
     )
     x = layer(x)
-    return BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x) if batch_norm else x
+    return (
+        zoo_layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x) if batch_norm else x
+    )
 
 
 def _add_shortcut(x: Any, shortcut: Any, strides: int, batch_norm: bool, name: str) -> Any:

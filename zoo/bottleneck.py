@@ -7,20 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-from keras import layers
-
 from zoo import arguments as check
-from zoo.layers import (
-    Contraction,
-    Corruption,
-    EntropyBottleneck,
-    GaussianSampling,
-    Perturbation,
-    Sparsity,
-)
-from zoo.layers.corruption import NOISES
-from zoo.layers.penalties import SPARSITIES
+from zoo._lazy import keras, layers, zoo_layers
 
 KINDS = ("plain", "denoising", "sparse", "contractive", "variational", "compression")
 
@@ -61,8 +49,8 @@ class Bottleneck:
         if not (isinstance(shape, Sequence) and len(shape) == 1):
             check.image_shape("input_shape", shape)
         check.one_of("kind", self.kind, KINDS)
-        check.one_of("noise", self.noise, NOISES)
-        check.one_of("sparsity", self.sparsity, SPARSITIES)
+        check.one_of("noise", self.noise, zoo_layers.corruption.NOISES)
+        check.one_of("sparsity", self.sparsity, zoo_layers.penalties.SPARSITIES)
         check.one_of("data_range", self.data_range, DATA_RANGES)
         if self.output_activation is not None:
             check.activation("output_activation", self.output_activation)
@@ -96,9 +84,9 @@ class Bottleneck:
         """Apply what the kind does to inputs while training."""
         if self.kind == "denoising":
             clip = self.data_range != "real"
-            return Corruption(self.noise, self.noise_level, clip=clip, name="noise")(x)
+            return zoo_layers.Corruption(self.noise, self.noise_level, clip=clip, name="noise")(x)
         if self.kind == "contractive":
-            return Perturbation(_perturbation_step(), name="perturbation")(x)
+            return zoo_layers.Perturbation(_perturbation_step(), name="perturbation")(x)
         return x
 
     def latent(self, x: Any, code: keras.Layer) -> Any:
@@ -116,16 +104,16 @@ class Bottleneck:
         if self.kind == "variational":
             # From zeros, every variance begins at 1; others take long to become alike.
             spread = layers.Dense(self.latent_dim, kernel_initializer="zeros", name="log_variance")
-            return GaussianSampling(self.beta / self.size, **last)(code(x), spread(x))
+            return zoo_layers.GaussianSampling(self.beta / self.size, **last)(code(x), spread(x))
         x = code(x)
         if self.kind == "sparse":
             if self.sparsity == "kl":
                 x = layers.Activation("sigmoid", name="code_activation")(x)
-            return Sparsity(weight, self.sparsity, **last)(x)
+            return zoo_layers.Sparsity(weight, self.sparsity, **last)(x)
         if self.kind == "contractive":
-            return Contraction(weight, step=_perturbation_step(), **last)(x)
+            return zoo_layers.Contraction(weight, step=_perturbation_step(), **last)(x)
         if self.kind == "compression":
-            return EntropyBottleneck(weight, **last)(x)
+            return zoo_layers.EntropyBottleneck(weight, **last)(x)
         return layers.Activation("linear", **last)(x)
 
     def codes(self) -> Any:
@@ -139,7 +127,7 @@ class Bottleneck:
         outputs: Any,
         *,
         name: str,
-        model: Any = keras.Model,
+        tied: bool = False,
     ) -> keras.Model:
         """Close the decoder, and put both halves together.
 
@@ -148,7 +136,7 @@ class Bottleneck:
             codes: `codes()`.
             outputs: What the decoder makes of them, of the inputs' shape.
             name: The model's name.
-            model: The model's class.
+            tied: Whether the decoder's kernels are the encoder's.
 
         Returns:
             The autoencoder.
@@ -159,6 +147,7 @@ class Bottleneck:
         decoder = keras.Model(codes, outputs, name="decoder")
         named = layers.Identity(dtype="float32", name=last)  # Keras names outputs by the last layer
         inputs = self.inputs()  # were it the encoder's, the encoder's own output would hang on it
+        model = zoo_layers.TiedModel if tied else keras.Model
         return model(inputs, named(decoder(encoder(inputs))), name=name)
 
 

@@ -8,7 +8,7 @@ import fnmatch
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -123,13 +123,20 @@ def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
     Returns:
         The names, sorted.
 
+    Raises:
+        ValueError: If no model is registered for the task.
+
     Example:
         >>> list_models("vgg*", task="classification")
         ['vgg16', 'vgg19']
     """
+    known = _all_entries()
+    tasks = {found.task: found for found in known.values()}
+    if task is not None and task not in tasks:
+        raise ValueError(f"No model is for the task {task!r}. {suggestion(task, tasks)}")
     return sorted(
         name
-        for name, found in _all_entries().items()
+        for name, found in known.items()
         if fnmatch.fnmatchcase(name, pattern) and task in (None, found.task)
     )
 
@@ -181,12 +188,29 @@ def create(name: str, /, **arguments: Any) -> keras.Model:
     """
     found = entry(name)
     parameters = inspect.signature(found.builder).parameters
-    for argument in arguments:
-        if argument not in parameters:
-            raise ValueError(
-                f"{name!r} has no argument {argument!r}. {suggestion(argument, parameters)}"
-            )
+    require_known(repr(name), arguments, parameters)
     return found.builder(**{"name": name, **found.arguments, **arguments})
+
+
+def require_known(whose: str, arguments: Iterable[str], known: Mapping[str, Any]) -> None:
+    """Check that what is to be called has arguments of these names.
+
+    Args:
+        whose: What is to be called, for the message.
+        arguments: The names that the caller gave.
+        known: A mapping whose keys are the names that there are.
+
+    Raises:
+        ValueError: If there is no such argument; the message suggests close ones.
+
+    Example:
+        >>> require_known("'mlp'", ["hidden_unit"], {"hidden_units": (64,)})
+        Traceback (most recent call last):
+        ValueError: 'mlp' has no argument 'hidden_unit'. Did you mean 'hidden_units'? ...
+    """
+    for argument in arguments:
+        if argument not in known:
+            raise ValueError(f"{whose} has no argument {argument!r}. {suggestion(argument, known)}")
 
 
 def suggestion(name: str, known: Mapping[str, Any]) -> str:
@@ -205,7 +229,7 @@ def suggestion(name: str, known: Mapping[str, Any]) -> str:
     """
     close = difflib.get_close_matches(str(name), known, n=3)
     question = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
-    return f"{question}Known: {', '.join(sorted(known))}."
+    return f"{question}Known: {', '.join(sorted(known)) or 'none'}."
 
 
 def _all_entries() -> dict[str, Entry]:

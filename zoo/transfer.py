@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
-
+from zoo._lazy import keras
 from zoo.registry import suggestion
 
 

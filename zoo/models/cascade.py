@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-from keras import layers
-
 from zoo import arguments as check
+from zoo._lazy import keras, layers
 from zoo.blocks import POOLINGS, classifier_head, conv_block, dense_block
 from zoo.registry import register
 
+# What makes a vector of the last block: a layer of Keras.
 HEADS = {
-    "flatten": layers.Flatten,
-    "global_average": layers.GlobalAveragePooling2D,
-    "global_max": layers.GlobalMaxPooling2D,
+    "flatten": "Flatten",
+    "global_average": "GlobalAveragePooling2D",
+    "global_max": "GlobalMaxPooling2D",
 }
 
 VGG: dict[str, Any] = dict(
@@ -148,7 +147,7 @@ def cascade_cnn(
     image = x = keras.Input(input_shape, name="image")
     for index, (size, count) in enumerate(zip(filters, convs, strict=True), start=1):
         x = conv_block(x, size, convs=count, name=f"block{index}", **block)
-    x = HEADS[head](name=head)(x)
+    x = getattr(layers, HEADS[head])(name=head)(x)
     x = _dense_layers(x, dense_units, activation, batch_norm, dropout, skip_connections=False)
     return keras.Model(image, classifier_head(x, num_classes, classifier_activation), name=name)
 
