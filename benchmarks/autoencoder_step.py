@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 from measure import interleaved, report, summary
-from zoo.training.precision import precision_scope
 
 import zoo
 from zoo.data import feed
+from zoo.training.precision import precision_scope
 
 BATCH, STEPS = 128, 20
 

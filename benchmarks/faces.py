@@ -43,11 +43,11 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from zoo.optimizers import learning_rate_callback, make_optimizer
 
 import zoo
 import zoo.tasks
 from zoo.data import Part
+from zoo.training.fit import compile_model, fit_model
 
 HEIGHT, WIDTH, PEOPLE, EPOCH = 56, 46, 40, 200
 TESTED = [6, 7, 8, 9, 10]
@@ -142,22 +142,24 @@ def measure(
 ) -> dict[str, Any]:
     """Train on some images of each person; test on others, as they are and shifted."""
     recipe = {**NET, **TRAINING, **changes}
-    rate, steps = recipe["learning_rate"], EPOCH // recipe["batch_size"]
+    steps = EPOCH // recipe["batch_size"]
+    training = zoo.Recipe(
+        **{name: recipe[name] for name in TRAINING if name != "augment"},
+        augment=AUGMENT[recipe["augment"]],
+        learning_rate_schedule="one_cycle",
+        seed=seed,
+    )
     keras.utils.set_random_seed(seed)
     model = zoo.face_cnn((HEIGHT, WIDTH, 1), PEOPLE, **{key: recipe[key] for key in NET})
     task = zoo.tasks.get("classification")
-    task.compile(model, make_optimizer("adamw", rate, weight_decay=recipe["weight_decay"]))
+    compile_model(model, task, training)
     part = Part(faces.images, faces.labels, np.resize(faces.rows(poses), EPOCH))
-    augment, now = AUGMENT[recipe["augment"]], time.perf_counter
+    nothing = part.subset(np.arange(0))
+    data = zoo.Dataset("faces", part, nothing, nothing, tuple(map(str, range(PEOPLE))))
+    augment, now = training.augment, time.perf_counter
     times = [now()]
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: times.append(now()))
-    model.fit(
-        task.batches(model, part, recipe["batch_size"], seed=seed, augment=augment),
-        epochs=recipe["epochs"],
-        shuffle=False,
-        verbose=0,
-        callbacks=[learning_rate_callback("one_cycle", rate, recipe["epochs"]), clock],
-    )
+    fit_model(model, data, task, training, callbacks=[clock], verbose=0)
     found = {
         "parameters": model.count_params(),
         "seconds": times[-1] - times[0],

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import click
 from measure import report
-from zoo.training.precision import resolve_precision
 
 import zoo
+from zoo.training.precision import resolve_precision
 
 
 @click.command()

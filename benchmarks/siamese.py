@@ -37,13 +37,13 @@ import click
 import keras
 import numpy as np
 from measure import report
-from zoo.optimizers import learning_rate_callback, make_optimizer
-from zoo.training.precision import precision_scope, resolve_precision
 
 import zoo
 from zoo.data import Augment, Part, cut_to_ink, with_rotations
 from zoo.metrics import n_way_accuracy
 from zoo.tasks import VerificationTask
+from zoo.training.fit import compile_model, fit_model
+from zoo.training.precision import precision_scope, resolve_precision
 
 SEEDS = (0, 1, 2)
 TESTED = ("Latin", "Sanskrit")
@@ -107,13 +107,23 @@ def fit(
     """Train a registered model on as many images as the recipe says; returns it, and seconds."""
     keras.utils.set_random_seed(seed)
     model, task = compiled(part, recipe, name)
-    rate, sides = recipe["learning_rate"], len(model.inputs)
+    sides = len(model.inputs)
     size = recipe["batch_images"] // sides
-    batches = task.batches(model, part, size, seed=seed, augment=augment)
-    epochs = round(recipe["images"] / (len(batches) * size * sides))
+    steps = len(task.batches(model, part, size, seed=seed))
+    training = zoo.Recipe(
+        epochs=round(recipe["images"] / (steps * size * sides)),
+        batch_size=size,
+        learning_rate=recipe["learning_rate"],
+        learning_rate_schedule="cosine",
+        weight_decay=recipe["weight_decay"],
+        augment=augment,
+        seed=seed,
+    )
+    compile_model(model, task, training)
+    nothing = part.subset(np.arange(0))
+    data = zoo.Dataset("drawings", part, nothing, nothing, ())
     started = time.perf_counter()
-    schedule = learning_rate_callback("cosine", rate, epochs)
-    model.fit(batches, epochs=epochs, shuffle=False, verbose=2, callbacks=[schedule])
+    fit_model(model, data, task, training, verbose=2)
     return model, time.perf_counter() - started
 
 
@@ -124,8 +134,10 @@ def compiled(
     given = dict(input_shape=part.input_shape, num_classes=len(np.unique(part.labels)))
     with precision_scope(resolve_precision("auto")):
         model = zoo.create(name, **given, head=recipe["head"], **recipe.get("net", {}))
-    rate = recipe["learning_rate"]
-    task.compile(model, make_optimizer("adamw", rate, weight_decay=recipe["weight_decay"]))
+    training = zoo.Recipe(
+        learning_rate=recipe["learning_rate"], weight_decay=recipe["weight_decay"]
+    )
+    compile_model(model, task, training)
     return model, task
 
 

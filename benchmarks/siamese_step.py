@@ -22,11 +22,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 from measure import interleaved, report, summary
-from zoo.training.precision import precision_scope
 
 import zoo
 from zoo.data import feed
 from zoo.layers import Distance
+from zoo.training.precision import precision_scope
 
 PAIRS = {1: 200, 4: 100, 16: 40, 64: 20}  # pairs a batch: steps a round
 TRUNKS: dict[str, dict[str, Any]] = {

@@ -23,10 +23,10 @@ import keras
 import numpy as np
 from keras import layers
 from measure import interleaved, report, summary
-from zoo.training.precision import precision_scope
 
 import zoo
 from zoo.data import Part, feed
+from zoo.training.precision import precision_scope
 
 BATCH, STEPS = 128, 20
 FILTERS = (32, 64, 128)

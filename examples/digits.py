@@ -48,18 +48,18 @@ def main(directory: Path, max_trials: int, seed: int) -> None:
     )
 
     console.rule("train the best model")
-    training = {**result.best_training, "epochs": 30}
     run = zoo.train(
         "cascade_cnn",
         data,
         arguments=result.best_arguments,
-        **training,
+        recipe=result.best_recipe,
+        epochs=30,
         seed=seed,
         directory=directory / "run",
     )
 
     console.rule("export and check in a fresh process")
-    exported = zoo.export_saved_model(run.model, directory / "served" / "1")
+    exported = run.export(directory / "served" / "1")
     pictures = [
         result.plot(directory / "search.png"),
         zoo.plots.learning_curves(run.history, directory / "learning_curves.png"),

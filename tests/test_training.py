@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import pytest
 from zoo.optimizers import OPTIMIZERS, SCHEDULES, learning_rate_callback, make_optimizer
-from zoo.training.precision import precision_scope, resolve_precision
 
 import zoo
 from zoo.data.augment import Augment
+from zoo.training.precision import precision_scope, resolve_precision
 
 OPTIONS = dict(
     epochs=4,

@@ -45,7 +45,7 @@ def test_result_holds_the_best_trial_ready_to_build_and_train(found, digits, tmp
         "mlp",
         digits,
         arguments=found.best_arguments,
-        **found.best_training,
+        recipe=found.best_recipe,
         directory=tmp_path / "run",
         verbose=0,
     )

@@ -39,8 +39,9 @@ def train(
 
     The directory holds `config.json` (model, task, data, recipe, versions), `model.keras` (the
     model and its optimizer after the last good epoch, replaced as a whole each epoch),
-    `history.csv`, and, once the training is complete, `metrics.json`. The same seed gives the same numbers on the
-    same machine, also when the training was interrupted. One process at a time writes into it.
+    `history.csv`, and, once the training is complete, `metrics.json`. The same seed gives the same
+    numbers on the same machine, also when the training was interrupted. One process at a time
+    writes into it.
 
     Args:
         model: A registered model's name, or any Keras model. A model that is compiled is trained by
