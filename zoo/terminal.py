@@ -50,7 +50,7 @@ class Command(click.Command):
             name, spelling = str(parameter.name), parameter.opts[-1]
             if isinstance(parameter, click.Option):
                 written = spelling if parameter.is_flag else rf"{spelling} \1"
-                value = r"'?((?<=')[^']*(?=')|\([^)]*\)|[\w.]+)'?"
+                value = r"'?((?<=')[^']*(?=')|\([^)]*\)|[\w.+-]*\w)'?"
                 message = re.sub(rf"`?\b{name}`?={value}`?", written, message)
             else:
                 spelling = spelling.upper()
