@@ -88,9 +88,9 @@ def test_train_then_export_then_refuse(tmp_path):
     train = ("train", "mlp_tiny", "digits", "--epochs", "1", "--directory", str(tmp_path / "run"))
     trained = keras_zoo(*train, "--argument", "hidden_units=(16,)")
     assert (trained.returncode, trained.stderr) == (0, "")
-    epoch, steps, *results = trained.stdout.splitlines()
-    assert (epoch, steps[:5]) == ("Epoch 1/1", "20/20")
-    assert "test accuracy: 0." in "".join(results)
+    epoch, *results = trained.stdout.splitlines()
+    assert epoch.startswith("20/20 - ")
+    assert results[0].startswith("test accuracy: 0.")
     assert not {"\r", "\b", "\x1b"} & set(trained.stdout)
     assert (tmp_path / "run" / "learning_curves.png").stat().st_size > 5000
     assert (tmp_path / "run" / "confusion_matrix.png").stat().st_size > 5000

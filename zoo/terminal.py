@@ -40,7 +40,7 @@ class Command(click.Command):
                 can_resume = any(parameter.name == "resume" for parameter in self.params)
                 advice = " The same command with --resume goes on." if can_resume else ""
                 # A terminal shows ^C, and a bar may be half drawn.
-                click.echo(f"{chr(10) * sys.stderr.isatty()}Stopped.{advice}", err=True)
+                click.echo(f"{chr(10) * os.isatty(2)}Stopped.{advice}", err=True)
                 context.exit(130)
 
     def _in_options(self, message: str) -> str:
@@ -85,12 +85,14 @@ def verbosity() -> int | str:
     """Give `fit` its `verbose`: a bar on a terminal, else a line an epoch.
 
     Returns:
-        "auto" or 2.
+        "auto" or 2; 0 where nothing can be written.
 
     Example:
         >>> verbosity()
         2
     """
+    if sys.stdout is None:  # closed
+        return 0
     return "auto" if sys.stdout.isatty() else 2
 
 
