@@ -5,6 +5,10 @@ Run it with `make demo`, or: python examples/digits.py --directory out/demo
 
 from __future__ import annotations
 
+from zoo.terminal import quiet_tensorflow, verbosity
+
+quiet_tensorflow()  # before it is loaded by what follows
+
 import shutil
 import time
 from pathlib import Path
@@ -56,6 +60,7 @@ def main(directory: Path, max_trials: int, seed: int) -> None:
         epochs=30,
         seed=seed,
         directory=directory / "run",
+        verbose=verbosity(),
     )
 
     console.rule("export and check in a fresh process")

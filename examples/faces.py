@@ -12,6 +12,10 @@ little, so the change is drawn, not the kernels), and where each of the four is 
 
 from __future__ import annotations
 
+from zoo.terminal import quiet_tensorflow, verbosity
+
+quiet_tensorflow()  # before it is loaded by what follows
+
 import time
 from pathlib import Path
 from typing import Any
@@ -78,6 +82,7 @@ def main(path: Path | None, directory: Path, epochs: int, seed: int) -> None:
             augment=Augment(flip=name == "default", shift=2),  # a mirror would mix left and right
             seed=seed,
             directory=directory / name,
+            verbose=verbosity(),
             callbacks=[same_start] if name == "local" else [],
         )
         seconds = time.perf_counter() - started

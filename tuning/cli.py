@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,11 @@ import tuning
 import zoo
 from zoo.cli import key_values
 from zoo.registry import entry
+from zoo.terminal import CONTEXT, Command, quiet_tensorflow
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings=CONTEXT)
+@click.version_option(package_name="keras-zoo")
 @click.argument("name")
 @click.argument("data")
 @click.option(
@@ -26,7 +27,7 @@ from zoo.registry import entry
 )
 @click.option("--max-trials", type=int, default=20, show_default=True, help="Number of trials.")
 @click.option("--epochs", type=int, help="Epochs of each trial; Hyperband's longest trials.")
-@click.option("--fix", multiple=True, metavar="KEY=VALUE", help="Fix a hyperparameter.")
+@click.option("--fix", "fixed", multiple=True, metavar="KEY=VALUE", help="Fix a hyperparameter.")
 @click.option(
     "--range",
     "ranges",
@@ -42,7 +43,7 @@ from zoo.registry import entry
 def main(
     name: str,
     data: str,
-    fix: tuple[str, ...],
+    fixed: tuple[str, ...],
     ranges: tuple[str, ...],
     start: tuple[str, ...],
     directory: str,
@@ -53,19 +54,17 @@ def main(
     DATA is what zoo.load_data takes: "digits", "fashion_mnist", a folder of images, an .npz file.
     Ends with a table of the best trials, and a picture, report.png, in the directory.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        result = tuning.search(
-            name,
-            zoo.load_data(data, split_by=zoo.tasks.get(entry(name).task).split_by),
-            fixed=key_values(fix),
-            ranges=key_ranges(ranges),
-            start=key_values(start) or None,
-            directory=directory,
-            **options,
-        )
-    except (ValueError, OSError, RuntimeError) as error:
-        raise click.ClickException(str(error)) from error
+    task = entry(name).task
+    quiet_tensorflow()
+    result = tuning.search(
+        name,
+        zoo.load_data(data, split_by=zoo.tasks.get(task).split_by),
+        fixed=key_values(fixed),
+        ranges=key_ranges(ranges),
+        start=key_values(start) or None,
+        directory=directory,
+        **options,
+    )
 
     from rich.console import Console
 

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import ast
-import os
+import inspect
 from typing import Any
 
 import click
 
 import zoo
+from zoo.registry import entry, require_known, suggestion
+from zoo.terminal import CONTEXT, Group, quiet_tensorflow, verbosity
 
 
-class _Group(click.Group):
-    """A group whose commands show what a user did wrong as one line, not as a traceback."""
-
-    def invoke(self, context: click.Context) -> Any:
-        """Run the command."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        try:
-            return super().invoke(context)
-        except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_Group)
+@click.group(cls=Group, context_settings=CONTEXT)
 @click.version_option(package_name="keras-zoo")
 def main() -> None:
     """Classic architectures of deep learning as Keras models."""
@@ -34,8 +24,11 @@ def main() -> None:
 @click.option("--task", help="Only models for this task.")
 def list_command(pattern: str, task: str | None) -> None:
     """List the models whose names match PATTERN (such as "vgg*")."""
-    for name in zoo.list_models(pattern, task=task):
-        click.echo(name)
+    names = zoo.list_models(pattern, task=task)
+    if not names:
+        known = dict.fromkeys(zoo.list_models(task=task))
+        raise ValueError(f"No model matches {pattern!r}. {suggestion(pattern, known)}")
+    click.echo("\n".join(names))
 
 
 @main.command()
@@ -71,13 +64,23 @@ def train(
     **options: Any,
 ) -> None:
     """Train the model NAME on DATA: a data set's name, a folder of images, or an .npz file."""
+    the_task = entry(name).task
+    quiet_tensorflow()
     import zoo.plots
     import zoo.tasks
-    from zoo.registry import entry
 
-    task = type(zoo.tasks.get(entry(name).task))(**key_values(task_arguments))
+    task_values, make_task = key_values(task_arguments), type(zoo.tasks.get(the_task))
+    require_known(f"The task {the_task!r}", task_values, inspect.signature(make_task).parameters)
+    task = make_task(**task_values)
     loaded = zoo.load_data(data, split_by=task.split_by)
-    run = zoo.train(name, loaded, arguments=key_values(arguments), task=task, **options)
+    run = zoo.train(
+        name,
+        loaded,
+        arguments=key_values(arguments),
+        task=task,
+        verbose=verbosity(),
+        **options,
+    )
     zoo.plots.learning_curves(run.history, run.directory / "learning_curves.png")
     task.draw(run.model, loaded, run.directory)
     for metric, value in run.metrics.items():
@@ -90,6 +93,7 @@ def train(
 @click.argument("path")
 def export(run: str, path: str) -> None:
     """Export the model of the directory RUN as a SavedModel at PATH, and check it."""
+    quiet_tensorflow()
     import zoo.tasks
 
     loaded = zoo.load_run(run)
