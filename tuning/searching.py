@@ -22,7 +22,7 @@ from tuning.tuner import HyperbandTuner, SearchTuner
 from zoo import tasks
 from zoo.arguments import MAX_SEED, integer, one_of
 from zoo.data.dataset import Dataset, fingerprint, require_dataset
-from zoo.records import claim_directory
+from zoo.records import claimed
 from zoo.registry import entry
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")
@@ -87,6 +87,7 @@ def search(
         ValueError: If an argument is illegal, the model does not fit the data, or a resumed search
             was started with other arguments.
         FileExistsError: If the directory holds a search and `resume` is false.
+        BlockingIOError: If another process, or this one, searches in the directory.
         RuntimeError: If every trial failed; the message says why the last one did.
 
     Example:
@@ -149,19 +150,21 @@ def search(
         "seed": seed,
         "space": {key: [type(row).__name__, dataclasses.asdict(row)] for key, row in rows.items()},
     }
-    directory = claim_directory(directory, SEARCH, identity, resume=resume)
-    objective = keras_tuner.Objective(the_task.objective, the_task.direction)
-    oracle = make_oracle(tuner, objective, max_trials=max_trials, max_epochs=max_epochs, seed=seed)
-    if start is not None:
-        oracle.start = default_values(rows)
-    progress = Progress(
-        the_task.objective, the_task.direction, max_trials, rows, shown=verbose != 0
-    )
-    runner = (HyperbandTuner if tuner == "hyperband" else SearchTuner)(
-        oracle, hypermodel, seed=seed, directory=str(directory), progress=progress
-    )
-    _run(runner, data, callbacks)
-    return _result(name, runner, directory)
+    with claimed(directory, SEARCH, identity, resume=resume) as path:
+        objective = keras_tuner.Objective(the_task.objective, the_task.direction)
+        oracle = make_oracle(
+            tuner, objective, max_trials=max_trials, max_epochs=max_epochs, seed=seed
+        )
+        if start is not None:
+            oracle.start = default_values(rows)
+        progress = Progress(
+            the_task.objective, the_task.direction, max_trials, rows, shown=verbose != 0
+        )
+        runner = (HyperbandTuner if tuner == "hyperband" else SearchTuner)(
+            oracle, hypermodel, seed=seed, directory=str(path), progress=progress
+        )
+        _run(runner, data, callbacks)
+        return _result(name, runner, path)
 
 
 def _with_epochs(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import time
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,7 +17,6 @@ from tuning.hypermodels import ZooHyperModel
 from tuning.oracles import SearchOracle
 from tuning.progress import Progress
 from tuning.report import trial_record
-from zoo.records import write_json
 
 
 class SearchTuner(keras_tuner.Tuner):
@@ -48,29 +44,28 @@ class SearchTuner(keras_tuner.Tuner):
     ) -> None:
         self.seed = seed
         self.progress = progress
-        with contextlib.redirect_stdout(io.StringIO()):  # It prints that it reloads.
-            keras_tuner.Tuner.__init__(
-                self,
-                oracle=oracle,
-                hypermodel=hypermodel,
-                directory=directory,
-                project_name="trials",
-            )
+        keras_tuner.Tuner.__init__(
+            self,
+            oracle=oracle,
+            hypermodel=hypermodel,
+            directory=directory,
+            project_name="trials",
+        )
 
     def _populate_initial_space(self) -> None:
-        """Declare the space; Keras Tuner would build models to find it."""
+        """Declare the space, and read the state. Keras Tuner would build models to find it."""
         hp = self.oracle.get_space()
         self.hypermodel.declare_hyperparameters(hp)
         self.oracle.update_space(hp)
+        self.oracle.reload()
 
     def save(self) -> None:
-        """Write the state; that there is this file makes Keras Tuner read it."""
-        self.oracle.save()
-        write_json(Path(self._get_tuner_fname()), self.get_state())
+        """Write nothing: the oracle has all the state, and writes it as trials begin and end."""
 
     def on_search_begin(self) -> None:
         """Write the state, so that a search killed in its first trial goes on, too."""
-        self.save()
+        if not self.oracle.trials:
+            self.oracle.save()
 
     def on_trial_begin(self, trial: Any) -> None:
         """Start the clock, and seed what the trial draws."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import math
 import os
@@ -16,8 +15,10 @@ import keras
 import zoo.losses
 import zoo.metrics  # noqa: F401
 from zoo.arguments import broken_weights
+from zoo.files import replacing
+from zoo.history import numbers_of, read_table, write_table
 from zoo.layers import BatchNormalization
-from zoo.records import read_json, write_json, write_text
+from zoo.records import read_json, write_json
 
 CONFIG, MODEL, HISTORY, METRICS = "config.json", "model.keras", "history.csv", "metrics.json"
 
@@ -142,8 +143,8 @@ class RunKeeper(keras.callbacks.Callback):
             self.model.stop_training = True
             return
         logs = {"learning_rate": self.model.optimizer.learning_rate, **logs}
-        self.rows.append({"epoch": epoch + 1, **{key: float(logs[key]) for key in logs}})
-        _write_rows(self.directory, self.rows)
+        self.rows.append({"epoch": epoch + 1, **numbers_of(logs)})
+        write_table(self.directory / HISTORY, self.rows)
         self._save()
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
@@ -152,9 +153,8 @@ class RunKeeper(keras.callbacks.Callback):
             self._save()
 
     def _save(self) -> None:
-        temporary = self.directory / f".{MODEL}.tmp.keras"
-        self.model.save(temporary)
-        os.replace(temporary, self.directory / MODEL)
+        with replacing(self.directory / MODEL) as draft:
+            self.model.save(draft)
 
     def require_finite(self) -> None:
         """Raise if the training was stopped because its loss or a weight was not finite."""
@@ -173,18 +173,8 @@ class RunKeeper(keras.callbacks.Callback):
         return Run(self.directory, config, self.model, _columns(self.rows), metrics)
 
 
-def _write_rows(directory: Path, rows: list[dict[str, float]]) -> None:
-    columns = _columns(rows)
-    lines = [map(repr, values) for values in zip(*columns.values(), strict=True)]
-    table = [",".join(line) for line in (columns, *lines)]
-    write_text(directory / HISTORY, "\n".join(table) + "\n")
-
-
 def _read_rows(directory: Path) -> list[dict[str, float]]:
-    if not (directory / HISTORY).exists():
-        return []
-    with open(directory / HISTORY, newline="") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    return read_table(directory / HISTORY) if (directory / HISTORY).exists() else []
 
 
 def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:

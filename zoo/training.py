@@ -16,7 +16,7 @@ from zoo.arguments import MAX_SEED, integer
 from zoo.data.dataset import Dataset, fingerprint, require_dataset
 from zoo.optimizers import learning_rate_callback, make_optimizer
 from zoo.precision import precision_scope, resolve_precision
-from zoo.records import claim_directory
+from zoo.records import claimed
 from zoo.registry import create, entry
 from zoo.runs import (
     CONFIG,
@@ -142,29 +142,29 @@ def train(
     )
     steps = len(batches())
 
-    directory = claim_directory(directory, CONFIG, config, resume=resume)
-    if (directory / METRICS).exists():
-        return load_run(directory)
-    if (directory / MODEL).exists():
-        load_state(model, directory / MODEL)
-    # Rounded, since mixed_float16 skips the steps in which its loss scale overflows.
-    done = round(int(model.optimizer.iterations) / steps)
-    keeper = RunKeeper(directory, done)
-    judging = the_task.validation(model, data.validation)
-    before = [_Reseed(seed), schedule, keras.callbacks.TerminateOnNaN()]
-    # After the caller's, which can restore weights, and before what is then kept.
-    finish = _Finish(keeper, lambda: the_task.finish(model, data))
-    model.fit(
-        batches(first_epoch=done),
-        initial_epoch=done,
-        epochs=epochs,
-        shuffle=False,  # the batches come in an order of their own
-        callbacks=[*before, *judging.pop("callbacks", ()), *callbacks, finish, keeper],
-        verbose=verbose,
-        **judging,
-    )
-    keeper.require_finite()
-    return keeper.close(the_task.evaluate(model, data.test))
+    with claimed(directory, CONFIG, config, resume=resume) as path:
+        if (path / METRICS).exists():
+            return load_run(path)
+        if (path / MODEL).exists():
+            load_state(model, path / MODEL)
+        # Rounded, since mixed_float16 skips the steps in which its loss scale overflows.
+        done = round(int(model.optimizer.iterations) / steps)
+        keeper = RunKeeper(path, done)
+        judging = the_task.validation(model, data.validation)
+        before = [_Reseed(seed), schedule, keras.callbacks.TerminateOnNaN()]
+        # After the caller's, which can restore weights, and before what is then kept.
+        finish = _Finish(keeper, lambda: the_task.finish(model, data))
+        model.fit(
+            batches(first_epoch=done),
+            initial_epoch=done,
+            epochs=epochs,
+            shuffle=False,  # the batches come in an order of their own
+            callbacks=[*before, *judging.pop("callbacks", ()), *callbacks, finish, keeper],
+            verbose=verbose,
+            **judging,
+        )
+        keeper.require_finite()
+        return keeper.close(the_task.evaluate(model, data.test))
 
 
 def _require_one_schedule(schedule: str, callbacks: Sequence[keras.callbacks.Callback]) -> None:
