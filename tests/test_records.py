@@ -355,7 +355,7 @@ def test_what_is_no_number_in_logs_is_left_out_with_a_warning():
         "half": keras.ops.cast(2.0, "bfloat16"),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         kept = numbers_of(logs)
         assert numbers_of(None) == {}
     assert {**kept, "nan": 0} == {"loss": 0.5, "steps": 3, "rate": 0.25, "nan": 0, "half": 2}
