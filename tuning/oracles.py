@@ -58,12 +58,13 @@ class SearchOracle(keras_tuner.Oracle):
         write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial: Any) -> None:
-        key = trial.trial_id
-        more = {"seconds": self.seconds.get(key), "error": self.errors.get(key)}
-        write_json(self._trial_path(key), {**trial.get_state(), **more})
+        path = self._trial_path(trial.trial_id)
+        path.parent.mkdir(exist_ok=True)
+        seconds, error = (of.get(trial.trial_id) for of in (self.seconds, self.errors))
+        write_json(path, {**trial.get_state(), "seconds": seconds, "error": error})
 
     def _trial_path(self, trial_id: str) -> Path:
-        return Path(self._get_trial_dir(trial_id)) / "trial.json"
+        return Path(self._get_oracle_fname()).with_name(f"trial_{trial_id}") / "trial.json"
 
     def reload(self) -> None:
         """Read the state, if there is one. It may be older than the trials' files, or newer."""

@@ -113,7 +113,7 @@ def _row(number: int, names: list[str], cells: list[str]) -> dict[str, float]:
 
 def _number(value: Any) -> float | None:
     try:
-        is_scalar = not isinstance(value, str | bytes) and getattr(value, "ndim", 0) == 0
-        return float(value) if is_scalar and not np.iscomplexobj(value) else None
+        is_other = isinstance(value, str | bytes | np.complexfloating)
+        return None if is_other or np.ndim(value) else float(value)
     except Exception:  # whatever an object of anybody's raises; a log must not end a training
         return None
