@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import operator
 import warnings
@@ -54,27 +53,18 @@ class SearchOracle(keras_tuner.Oracle):
         """Give the state that is written beside the trials' own files."""
         return {"start_order": self.start_order, "seed_state": self._seed_state}
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take a state that was written; the trials are there already."""
-        self._seed_state = operator.index(state["seed_state"])
-        self.start_order = list(self.trials)
-        ended = {trial_id for trial_id, trial in self.trials.items() if trial.status in ENDED}
-        self.end_order = [trial_id for trial_id in self.start_order if trial_id in ended]
-        self._retry_queue = [trial_id for trial_id in self.start_order if trial_id not in ended]
-        for trial in self.trials.values():
-            self._record_values(trial)
-
     def save(self) -> None:
         """Write the state."""
         write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial: Any) -> None:
-        key = trial.trial_id
-        more = {"seconds": self.seconds.get(key), "error": self.errors.get(key)}
-        write_json(self._trial_path(key), {**trial.get_state(), **more})
+        path = self._trial_path(trial.trial_id)
+        path.parent.mkdir(exist_ok=True)
+        seconds, error = (of.get(trial.trial_id) for of in (self.seconds, self.errors))
+        write_json(path, {**trial.get_state(), "seconds": seconds, "error": error})
 
     def _trial_path(self, trial_id: str) -> Path:
-        return Path(self._get_trial_dir(trial_id)) / "trial.json"
+        return Path(self._get_oracle_fname()).with_name(f"trial_{trial_id}") / "trial.json"
 
     def reload(self) -> None:
         """Read the state, if there is one. It may be older than the trials' files, or newer."""
@@ -84,19 +74,26 @@ class SearchOracle(keras_tuner.Oracle):
             return
         state = read_json(path)
         with refusing_damage(path):
-            order = state["start_order"]
+            self._seed_state, order = operator.index(state["seed_state"]), state["start_order"]
             if not all(isinstance(key, str) and int(key) == n for n, key in enumerate(order)):
                 raise ValueError(f"its start_order is {order}")
-        self.trials = {}
-        for key in order:
-            self.trials[key] = self._read_trial(key)
+        self.trials = {key: self._read_trial(key) for key in order}
         # A trial that was written, but not told to the state before a kill, will be drawn again.
         unknown = {name.removeprefix("trial_") for name in written} - set(order)
         lost = [key for key in sorted(unknown) if self._read_trial(key).status in ENDED]
         with refusing_damage(path):
             if lost:
                 raise ValueError(f"its start_order lacks {lost}")
-            self.set_state(state)
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Go on after the trials that were read."""
+        self.start_order = list(self.trials)
+        ended = {trial_id for trial_id, trial in self.trials.items() if trial.status in ENDED}
+        self.end_order = [trial_id for trial_id in self.start_order if trial_id in ended]
+        self._retry_queue = [trial_id for trial_id in self.start_order if trial_id not in ended]
+        for trial in self.trials.values():
+            self._record_values(trial)
 
     def _read_trial(self, trial_id: str) -> Trial:
         """Read a trial. One that did not end keeps its values only, for it runs again."""
@@ -159,9 +156,9 @@ class BayesianOracle(SearchOracle, oracles.BayesianOptimizationOracle):
 class GridOracle(SearchOracle, oracles.GridSearchOracle):
     """Every combination in turn; the last rows vary first."""
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take a state, and go on after the last combination: Keras Tuner would stop."""
-        super().set_state(state)
+    def _take_up(self) -> None:
+        """Go on after the last combination: Keras Tuner would stop."""
+        super()._take_up()
         for trial_id in self.start_order:
             self._ordered_ids.insert(trial_id)
         self._populate_next = list(self.start_order)
@@ -175,6 +172,7 @@ class HyperbandOracle(SearchOracle, oracles.HyperbandOracle):
     with more trials than the search, and repeats the others until it has all its trials.
     """
 
+    _brackets: list[dict[str, Any]]
     own_values = ("tuner/epochs", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
 
     def __init__(self, *, max_trials: int, max_epochs: int, **options: Any) -> None:
@@ -182,40 +180,40 @@ class HyperbandOracle(SearchOracle, oracles.HyperbandOracle):
         super().__init__(max_epochs=max_epochs, hyperband_iterations=None, **options)
         self.max_trials = max_trials
 
-    def get_state(self) -> dict[str, Any]:
-        """Give the state, with the brackets."""
-        brackets = {
-            "brackets": self._brackets,
-            "current_bracket": self._current_bracket,
-            "current_iteration": self._current_iteration,
-        }
-        return {**super().get_state(), **brackets}
+    def _take_up(self) -> None:
+        """Put the trials back into the brackets that they were drawn for."""
+        super()._take_up()
+        if self.trials:
+            self._brackets = []
+        brackets: dict[str | None, Any] = {}
+        for trial_id, trial in self.trials.items():
+            values = trial.hyperparameters.values
+            with refusing_damage(self._trial_path(trial_id)):
+                # A longer trial is in the bracket of the one that it goes on with.
+                bracket = brackets.get(values.get("tuner/trial_id")) or self._newest(values)
+                self._put_back(trial_id, values, bracket)
+                brackets[trial_id] = bracket
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take a state that was written."""
-        super().set_state(state)
-        for bracket in state["brackets"]:
-            rounds, number = bracket["rounds"], bracket["bracket_num"]
-            ids = [info[key] for info in itertools.chain(*rounds) for key in ("id", "past_id")]
-            if len(rounds) != self._bracket(number) + 1 or not {*ids} <= {None, *self.trials}:
-                raise ValueError(f"bracket {number!r} has the rounds {rounds}")
-        self._brackets = state["brackets"]
-        self._current_bracket = self._bracket(state["current_bracket"])
-        self._current_iteration = operator.index(state["current_iteration"])
+    def _newest(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the bracket of a trial that goes on with no other."""
+        if not self._brackets or self._is_full(self._brackets[-1]):
+            # The number of brackets can grow with the number of trials.
+            self._current_bracket = range(super()._get_num_brackets())[values["tuner/bracket"]]
+            self._start_new_bracket()
+        return self._brackets[-1]
 
-    def _bracket(self, number: Any) -> int:
-        if operator.index(number) not in range(self._get_num_brackets()):
-            raise ValueError(f"there is no bracket {number}")
-        return number
+    def _put_back(self, trial_id: str, values: Mapping[str, Any], bracket: dict[str, Any]) -> None:
+        index, rounds, number = bracket["bracket_num"], bracket["rounds"], values["tuner/round"]
+        before = self._get_epochs(index, number - 1) if number else 0
+        expected = (self._get_epochs(index, number), before, self._current_bracket, number)
+        parent = values.get("tuner/trial_id")
+        parents = {entry["id"] for entry in rounds[number - 1]} if number else {None}
+        if parent not in parents or tuple(values[name] for name in self.own_values) != expected:
+            raise ValueError(f"it is no trial of bracket {index}")
+        rounds[number].append({"past_id": parent, "id": trial_id})
 
-    def _require_drawn(self, hyperparameters: Any) -> None:
-        super()._require_drawn(hyperparameters)
-        values = hyperparameters.values
-        for name in self.own_values:
-            if operator.index(values[name]) not in range(self.max_epochs + 1):
-                raise ValueError(f"its value of {name} is {values[name]!r}")
-        if values.get("tuner/trial_id") not in {None, *self.trials}:
-            raise ValueError(f"it goes on with trial {values['tuner/trial_id']!r}")
+    def _is_full(self, bracket: Mapping[str, Any]) -> bool:
+        return len(bracket["rounds"][0]) == self._get_size(bracket["bracket_num"], 0)
 
     def _get_num_brackets(self) -> int:
         brackets = super()._get_num_brackets()

@@ -113,8 +113,7 @@ def _row(number: int, names: list[str], cells: list[str]) -> dict[str, float]:
 
 def _number(value: Any) -> float | None:
     try:
-        array = np.asarray(value)
-        is_number = array.ndim == 0 and array.dtype.kind not in "cmMSU"
-        return float(array) if is_number and not isinstance(value, str | bytes) else None
+        is_other = isinstance(value, str | bytes | np.complexfloating)
+        return None if is_other or np.ndim(value) else float(value)
     except Exception:  # whatever an object of anybody's raises; a log must not end a training
         return None

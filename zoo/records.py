@@ -18,7 +18,7 @@ import numpy as np
 
 from zoo.files import cannot_write, replacing
 
-LOCK, HOLDER = ".lock", ".lock.pid"
+LOCK = ".lock"
 
 
 @contextlib.contextmanager
@@ -161,13 +161,16 @@ def refusing_damage(path: Path) -> Iterator[None]:
 
 
 def _plain(identity: Mapping[str, Any], record: str) -> dict[str, Any]:
-    try:
-        return json.loads(json.dumps(identity, default=_as_python))
-    except TypeError as error:
-        raise ValueError(
-            "Arguments must be plain numbers, strings, booleans, lists and tuples, to be kept in "
-            f"{record}; received {error}."
-        ) from error
+    plain = {}
+    for key, value in identity.items():
+        try:
+            plain[key] = json.loads(json.dumps(value, default=_as_python))
+        except TypeError as error:
+            raise ValueError(
+                f"`{key}` must be plain numbers, strings, booleans, lists and tuples, to be kept "
+                f"in {record}; received {error}."
+            ) from error
+    return plain
 
 
 def _as_python(value: Any) -> Any:
@@ -210,13 +213,15 @@ def _lock(directory: Path, *, reading: bool) -> contextlib.AbstractContextManage
             return contextlib.nullcontext()
         raise cannot_write(directory, error) from error
     with contextlib.suppress(OSError):
-        (directory / HOLDER).write_text(str(os.getpid()))
+        # Where the disk knows no locks, filelock keeps more in the file, which must stay.
+        if (directory / LOCK).read_text().isdecimal() or not (directory / LOCK).stat().st_size:
+            (directory / LOCK).write_text(str(os.getpid()))
     return lock
 
 
 def _holder(directory: Path) -> str:
-    with contextlib.suppress(OSError, ValueError):
-        return f" by process {int((directory / HOLDER).read_text())}"
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return f" by process {int((directory / LOCK).read_text().split()[0])}"
     return ""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from zoo import arguments as check
 from zoo.codec import coding, tables
 from zoo.codec.stream import Stream
+from zoo.files import replacing
 from zoo.layers import EntropyBottleneck
 
 CHUNK = 1024  # images that go through the model at a time
@@ -192,7 +193,8 @@ class ImageCodec:
         Args:
             path: Ends in `.keras`; an existing file is replaced.
         """
-        self.model.save(path)
+        with replacing(path) as draft:
+            self.model.save(draft)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ImageCodec:
