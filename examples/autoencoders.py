@@ -10,7 +10,7 @@ All write to out/autoencoders; `compress` needs `pip install keras-zoo[compressi
 
 from __future__ import annotations
 
-from zoo.terminal import quiet_tensorflow, verbosity
+from zoo.terminal import quiet_tensorflow, watching
 
 quiet_tensorflow()  # before it is loaded by what follows
 
@@ -106,7 +106,7 @@ def denoise(source: str, noise_level: float, epochs: int) -> None:
         learning_rate=3e-3,
         learning_rate_schedule="cosine",
         directory=_fresh("denoising"),
-        verbose=verbosity(),
+        **watching(),
     )
     clean = images_of(data.test)
     noise = np.random.default_rng(0).normal(0, noise_level, clean.shape)
@@ -136,7 +136,7 @@ def compress(source: str, epochs: int) -> None:
             epochs=epochs,
             learning_rate_schedule="cosine",
             directory=_fresh(f"codec_{weight}"),
-            verbose=verbosity(),
+            **watching(),
         )
         codec = zoo.ImageCodec(run.model)
         codec.save(OUT / f"codec_{weight}.keras")

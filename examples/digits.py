@@ -5,7 +5,7 @@ Run it with `make demo`, or: python examples/digits.py --directory out/demo
 
 from __future__ import annotations
 
-from zoo.terminal import quiet_tensorflow, verbosity
+from zoo.terminal import quiet_tensorflow, watching
 
 quiet_tensorflow()  # before it is loaded by what follows
 
@@ -60,7 +60,7 @@ def main(directory: Path, max_trials: int, seed: int) -> None:
         epochs=30,
         seed=seed,
         directory=directory / "run",
-        verbose=verbosity(),
+        **watching(),
     )
 
     console.rule("export and check in a fresh process")

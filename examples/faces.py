@@ -12,7 +12,7 @@ little, so the change is drawn, not the kernels), and where each of the four is 
 
 from __future__ import annotations
 
-from zoo.terminal import quiet_tensorflow, verbosity
+from zoo.terminal import quiet_tensorflow, watching
 
 quiet_tensorflow()  # before it is loaded by what follows
 
@@ -82,8 +82,7 @@ def main(path: Path | None, directory: Path, epochs: int, seed: int) -> None:
             augment=Augment(flip=name == "default", shift=2),  # a mirror would mix left and right
             seed=seed,
             directory=directory / name,
-            verbose=verbosity(),
-            callbacks=[same_start] if name == "local" else [],
+            **watching(callbacks=[same_start] if name == "local" else []),
         )
         seconds = time.perf_counter() - started
         zoo.plots.learning_curves(run.history, directory / name / "learning_curves.png")

@@ -8,7 +8,7 @@ measured result.
 
 from __future__ import annotations
 
-from zoo.terminal import quiet_tensorflow, verbosity
+from zoo.terminal import quiet_tensorflow, watching
 
 quiet_tensorflow()  # before it is loaded by what follows
 
@@ -54,7 +54,7 @@ def main(directory: Path, seed: int, precision: str, epochs: int, resume: bool) 
         precision=precision,
         seed=seed,
         directory=directory,
-        verbose=verbosity(),
+        **watching(),
         resume=resume,
     )
     minutes = (time.perf_counter() - started) / 60

@@ -11,7 +11,7 @@ enrolled by one drawing each, and the others of them are looked up.
 
 from __future__ import annotations
 
-from zoo.terminal import quiet_tensorflow, verbosity
+from zoo.terminal import quiet_tensorflow, watching
 
 quiet_tensorflow()  # before it is loaded by what follows
 
@@ -59,7 +59,7 @@ def main(path: Path, directory: Path, epochs: int, seed: int) -> None:
         augment=Augment(shift=data.input_shape[0] // 17, turn=15, zoom=0.15, shear=15),
         seed=seed,
         directory=directory / "run",
-        verbose=verbosity(),
+        **watching(),
     )
     console.print("[bold]characters never seen[/]", run.metrics)
     zoo.plots.learning_curves(run.history, directory / "learning_curves.png")

@@ -75,7 +75,7 @@ def test_images_without_labels_will_do(digits, tmp_path):
     assert len(ReconstructionTask().draw(run.model, data, tmp_path)) == 3
     pairs = zoo.load_data(((images[:100], None), (images[100:], None)))
     np.testing.assert_array_equal(pairs.test.examples(np.arange(100)), images[100:])
-    with pytest.raises(ValueError, match="a single class, or no labels"):
+    with pytest.raises(ValueError, match="have no labels, a single class"):
         zoo.train("mlp_tiny", data, directory=tmp_path / "labels", verbose=0)
     assert not (tmp_path / "labels").exists()
     for first, second in ((None, np.arange(100) % 2), (np.arange(100) % 2, None)):
@@ -98,7 +98,7 @@ def test_batches_are_the_images_twice_in_the_parts_own_order(digits):
 def test_models_and_data_that_do_not_fit_are_refused(digits, tmp_path):
     with pytest.raises(ValueError, match="no layers `encoder` and `decoder`"):
         ReconstructionTask().check(zoo.mlp((8, 8, 1)), digits)
-    with pytest.raises(ValueError, match=r"\(28, 28, 1\) as \(28, 28, 1\), but data 'digits'"):
+    with pytest.raises(ValueError, match=r"\(28, 28, 1\), but data 'digits'"):
         ReconstructionTask().check(zoo.dense_autoencoder(), digits)
     labels = np.arange(20) % 2
     bright = Part(np.full((20, 8, 8, 1), 255, "float32"), labels)

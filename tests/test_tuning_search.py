@@ -49,7 +49,7 @@ def test_result_holds_the_best_trial_ready_to_build_and_train(found, digits, tmp
         directory=tmp_path / "run",
         verbose=0,
     )
-    assert run.config["optimizer"] == found.best_values["optimizer"]
+    assert run.recipe.optimizer == found.best_values["optimizer"]
 
 
 def test_first_trial_is_a_draw_like_the_others(found):
@@ -155,7 +155,7 @@ def test_a_finished_search_is_loaded_and_can_grow(found, small, tmp_path):
         ({"tuner": "grid"}, "tuner: 'random' then, 'grid' now"),
         ({"epochs": 2}, "space.epochs"),
         ({"ranges": {"dropout": (0.0, 0.4)}}, "space.dropout"),
-        ({"start": {"depth": 1}}, "start: False then, True now"),
+        ({"start": {"depth": 1}}, "start"),
     ],
     ids=str,
 )
@@ -166,7 +166,7 @@ def test_a_resumed_search_must_be_the_same(found, small, changes, message):
 
 
 def test_a_search_of_other_data_is_not_resumed(found, digits):
-    with pytest.raises(ValueError, match=r"parts: .*320.* then, .*1258.* now"):
+    with pytest.raises(ValueError, match=r"parts: \[.*\] then, \[.*\] now"):
         tuning.search("mlp", digits, directory=found.directory, resume=True, **QUICK)
 
 
@@ -194,14 +194,16 @@ def test_a_loss_that_is_not_finite_fails_the_trial_and_not_the_search(small, tmp
     )
     assert [trial.status for trial in result.trials] == ["COMPLETED", "FAILED"]
     assert result.trials[1].score is None
-    assert "loss was" in result.trials[1].error
+    assert "not finite in epoch 1" in result.trials[1].error
     assert "learning_rate=1e+30" in result.trials[1].error
     assert result.best.number == 1
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_every_trial_failing_says_why(small, tmp_path):
-    with pytest.raises(RuntimeError, match=r"All 4 trials .* more than `max_parameters`=10, with"):
+    with pytest.raises(
+        RuntimeError, match=r"None of 4 trials .* more than `max_parameters`=10, with"
+    ):
         tuning.search(
             "mlp", small, max_trials=4, max_parameters=10, directory=tmp_path / "search", **QUICK
         )
@@ -238,7 +240,7 @@ def test_callbacks_see_each_trial_with_its_epochs_and_learning_rate(small, tmp_p
         directory=tmp_path / "search",
     )
     rates = [float(line) for line in path.read_text().split()]
-    assert rates == pytest.approx([0.5, 0.25])
+    assert rates == pytest.approx([0.25, 0.0], abs=1e-6)  # at the epochs' ends
 
 
 class RateWriter(keras.callbacks.Callback):

@@ -3,6 +3,7 @@
 import inspect
 import itertools
 
+import keras
 import keras_tuner
 import pytest
 
@@ -25,7 +26,7 @@ from zoo.training.recipe import Recipe
 
 def draws(rows, count, seed=1):
     """Draw values as Keras Tuner's random search does."""
-    model = tuning.ZooHyperModel("mlp", rows, {}, precision="float32")
+    model = tuning.ZooHyperModel("mlp", rows, {}, recipe=Recipe(precision="float32"))
     oracle = keras_tuner.oracles.RandomSearchOracle(objective="val_loss", seed=seed)
     hp = keras_tuner.HyperParameters()
     model.declare_hyperparameters(hp)
@@ -297,3 +298,32 @@ def test_rows_check_themselves():
 def test_a_value_that_never_applies_is_refused():
     with pytest.raises(ValueError, match="'momentum' applies only where 'optimizer' is 'sgd'"):
         tuning.space("mlp", (8, 8, 1), fixed={"optimizer": "adam", "momentum": 0.5})
+
+
+def test_a_builder_of_ones_own_passes_through_search_and_training(small, digits, tmp_path):
+    @zoo.register(task="classification", space={"width": tuning.Int(4, 8), "tanh": CHOICE})
+    def own_net(input_shape=(28, 28, 1), num_classes=10, *, width=4, tanh=False, name="own_net"):
+        image = keras.Input(input_shape, name="image")
+        x = keras.layers.Flatten()(image)
+        x = keras.layers.Dense(width, "tanh" if tanh else "relu")(x)
+        return keras.Model(image, keras.layers.Dense(num_classes, "softmax")(x), name=name)
+
+    options = dict(epochs=1, precision="float32", verbose=0)
+    found = tuning.search("own_net", small, max_trials=2, directory=tmp_path / "s", **options)
+    assert {"width", "tanh"} == set(found.best_arguments) - {"input_shape", "num_classes"}
+    run = zoo.train(
+        "own_net",
+        digits,
+        arguments=found.best_arguments,
+        recipe=found.best_recipe,
+        directory=tmp_path / "run",
+        verbose=0,
+    )
+    assert run.model.count_params() == found.best_model().count_params()
+    with pytest.raises(ValueError, match=r"lacks the arguments \['depth'\]"):
+        zoo.register(task="classification", space={"depth": CHOICE})(
+            lambda input_shape, num_classes, name: None
+        )
+
+
+CHOICE = tuning.Choice((True, False))

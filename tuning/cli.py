@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 import tuning
-import zoo
-from zoo.cli import key_values
+from zoo.cli import data_options, load, output_options, task_options
+from zoo.options import KeyValue, Value, given, options_of
 from zoo.registry import entry
 from zoo.terminal import CONTEXT, Command, quiet_tensorflow
+from zoo.training.recipe import DEFAULTS, Recipe
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -26,8 +28,9 @@ from zoo.terminal import CONTEXT, Command, quiet_tensorflow
     help="How values are proposed.",
 )
 @click.option("--max-trials", type=int, default=20, show_default=True, help="Number of trials.")
-@click.option("--epochs", type=int, help="Epochs of each trial; Hyperband's longest trials.")
-@click.option("--fix", "fixed", multiple=True, metavar="KEY=VALUE", help="Fix a hyperparameter.")
+@click.option(
+    "--fix", "fixed", type=KeyValue(), multiple=True, help="Fix a hyperparameter of the model."
+)
 @click.option(
     "--range",
     "ranges",
@@ -35,11 +38,15 @@ from zoo.terminal import CONTEXT, Command, quiet_tensorflow
     metavar="KEY=LOW:HIGH|KEY=A,B,C",
     help="Narrow or widen a hyperparameter.",
 )
-@click.option("--start", multiple=True, metavar="KEY=VALUE", help="Give the first trial's value.")
-@click.option("--precision", default="auto", show_default=True, help="As zoo.train takes it.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides every draw.")
+@click.option("--start", type=KeyValue(), multiple=True, help="Give the first trial's value.")
+@click.option("--objective", help="The logged value to improve, if not the task's.")
+@click.option("--direction", type=click.Choice(["max", "min"]), help="Of the objective.")
 @click.option("--directory", required=True, type=click.Path(), help="Where the search is kept.")
 @click.option("--resume", is_flag=True, help="Go on with the search in the directory.")
+@task_options
+@data_options
+@options_of(Recipe, DEFAULTS, pairs=("augment", "class_weight"), defaults=False)
+@output_options
 def main(
     name: str,
     data: str,
@@ -47,24 +54,39 @@ def main(
     ranges: tuple[str, ...],
     start: tuple[str, ...],
     directory: str,
+    builder_arguments: tuple[Any, ...],
+    quiet: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Search the hyperparameters of the model NAME on DATA.
 
-    DATA is what zoo.load_data takes: "digits", "fashion_mnist", a folder of images, an .npz file.
-    Ends with a table of the best trials, and a picture, report.png, in the directory.
+    DATA is what zoo.load_data takes: a data set's name, a folder, an .npz file or a table. Values
+    of a training that are given are those of every trial; the others vary. Ends with a table of
+    the best trials, and a picture, report.png, in the directory.
     """
-    task = entry(name).task
+    entry(name)  # refuses unknown names before anything is loaded
     quiet_tensorflow()
+    loaded, task = load(name, data, options)
     result = tuning.search(
         name,
-        zoo.load_data(data, split_by=zoo.tasks.get(task).split_by),
-        fixed=key_values(fixed),
+        loaded,
+        task=task,
+        arguments=given({"argument": builder_arguments}).get("argument"),
+        fixed=given({"fixed": fixed}).get("fixed"),
         ranges=key_ranges(ranges),
-        start=key_values(start) or None,
+        start=given({"start": start}).get("start"),
         directory=directory,
-        **options,
+        verbose=0 if quiet or as_json else "auto",
+        **given(options),
     )
+    picture = result.plot(Path(directory) / "report.png")
+    if as_json:
+        best: dict[str, Any] = {"trial": result.best.number, "score": result.best_score}
+        best |= {"arguments": result.best_arguments, "training": result.best_recipe.get_config()}
+        click.echo(json.dumps({**best, "task": result.best_task.get_config()}))
+    if quiet or as_json:
+        return
 
     from rich.console import Console
 
@@ -78,7 +100,7 @@ def main(
     )
     if task_values := result.best_task.get_config():
         console.print(f"best task:      {describe_values(task_values)}", soft_wrap=True)
-    console.print(f"picture:        {result.plot(Path(directory) / 'report.png')}", soft_wrap=True)
+    console.print(f"picture:        {picture}", soft_wrap=True)
 
 
 def key_ranges(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -104,6 +126,6 @@ def key_ranges(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise ValueError(f"Expected KEY=LOW:HIGH or KEY=A,B,C, received {pair!r}.")
         is_pair = ":" in text
         parts = text.split(":" if is_pair else ",")
-        values = [key_values((f"{key}={part}",))[key] for part in parts]
+        values = [Value().convert(part, None, None) for part in parts]
         ranges[key] = tuple(values) if is_pair else values
     return ranges

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -259,10 +260,12 @@ def family_of(name: str) -> Family:
         >>> family_of("mlp_tiny").rows is MLP
         True
     """
-    family = entry(name).family
-    if family not in FAMILIES:
+    found = entry(name)
+    if found.space is not None:
+        return Family(found.space, functools.partial(own_arguments, found.space))
+    if found.family not in FAMILIES:
         raise ValueError(
-            f"{name!r} cannot be searched: expected a model of the family "
-            f"{' or '.join(map(repr, FAMILIES))}, received one of {family!r}."
+            f"{name!r} cannot be searched: its family {found.family!r} was registered without a "
+            "`space`."
         )
-    return FAMILIES[family]
+    return FAMILIES[found.family]

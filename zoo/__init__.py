@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zoo.models.comparing import koch_siamese, siamese_cnn, siamese_face
     from zoo.models.face import deepface, deepid, face_cnn
     from zoo.models.siamese import embedding, siamese
-    from zoo.registry import create, describe, list_models
+    from zoo.registry import create, describe, list_models, register
     from zoo.training.recipe import Recipe
     from zoo.training.runs import Run, load_run
     from zoo.training.train import train
@@ -53,6 +53,7 @@ _homes = {
     "load_data": "zoo.data",
     "load_run": "zoo.training.runs",
     "mlp": "zoo.models.cascade",
+    "register": "zoo.registry",
     "siamese": "zoo.models.siamese",
     "siamese_cnn": "zoo.models.comparing",
     "siamese_face": "zoo.models.comparing",
@@ -92,6 +93,7 @@ __all__ = [
     "metrics",
     "mlp",
     "plots",
+    "register",
     "siamese",
     "siamese_cnn",
     "siamese_face",

@@ -26,6 +26,7 @@ class Entry:
     arguments: Mapping[str, Any]
     task: str
     reference: str
+    space: Mapping[str, Any] | None = None
 
     @property
     def family(self) -> str:
@@ -60,35 +61,62 @@ _entries: dict[str, Entry] = {}
 
 
 def register(
-    *, task: str, reference: str, variants: Mapping[str, Mapping[str, Any]] | None = None
+    *,
+    task: str,
+    reference: str = "",
+    variants: Mapping[str, Mapping[str, Any]] | None = None,
+    space: Mapping[str, Any] | None = None,
 ) -> Callable[[Builder], Builder]:
     """Register a builder under its own name, and its variants under theirs.
+
+    Models of a registered builder pass through `zoo.create`, `zoo.train`, `tuning.search` and the
+    exports as the zoo's own do.
 
     Args:
         task: Name of the task that the models are trained for (see `zoo.tasks`).
         reference: The paper or text that describes the architecture.
         variants: Arguments of the builder for each further name.
+        space: What a search varies: for each argument of the builder a `tuning.Int`,
+            `tuning.Float` or `tuning.Choice`.
 
     Returns:
         A decorator that returns the builder unchanged.
 
     Raises:
-        ValueError: If a name is taken, or a variant has an argument that the builder lacks.
+        ValueError: If a name is taken, or the builder lacks an argument that it should have.
+
+    Example:
+        >>> import keras, tuning
+        >>> @register(task="classification", space={"units": tuning.Int(8, 64)})
+        ... def softmax_net(input_shape=(28, 28, 1), num_classes=10, *, units=32, name="net"):
+        ...     image = keras.Input(input_shape, name="image")
+        ...     x = keras.layers.Dense(units, "relu")(keras.layers.Flatten()(image))
+        ...     return keras.Model(image, keras.layers.Dense(num_classes, "softmax")(x), name=name)
+        >>> create("softmax_net", units=8).count_params()
+        6370
     """
 
     def decorate(builder: Builder) -> Builder:
         named = {builder.__name__: {}, **(variants or {})}
         parameters = inspect.signature(builder).parameters
         for name, arguments in named.items():
-            if name in _entries:
+            if name in _entries and not _is_again(_entries[name].builder, builder):
                 raise ValueError(f"A model named {name!r} is registered already: choose another.")
             if unknown := set(arguments) - set(parameters):
                 raise ValueError(f"Variant {name!r} has unknown arguments {sorted(unknown)}.")
+        needed = {"input_shape", "name", *(["num_classes"] if task == "classification" else [])}
+        if missing := {*needed, *(space or {})} - set(parameters):
+            raise ValueError(f"{builder.__name__!r} lacks the arguments {sorted(missing)}.")
         for name, arguments in named.items():
-            _entries[name] = Entry(name, builder, dict(arguments), task, reference)
+            _entries[name] = Entry(name, builder, dict(arguments), task, reference, space)
         return builder
 
     return decorate
+
+
+def _is_again(old: Callable[..., Any], new: Callable[..., Any]) -> bool:
+    """Tell whether a cell of a notebook defines its builder again."""
+    return (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__)
 
 
 def entry(name: str) -> Entry:

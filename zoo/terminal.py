@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -81,19 +81,32 @@ def quiet_tensorflow() -> None:
         import tensorflow  # noqa: F401
 
 
-def verbosity() -> int | str:
-    """Give `fit` its `verbose`: a bar on a terminal, else a line an epoch.
+def watching(quiet: bool = False, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
+    """Give a training its `verbose` and `callbacks`: a bar on a terminal, else a line an epoch.
+
+    Args:
+        quiet: Whether to print nothing.
+        callbacks: More callbacks.
 
     Returns:
-        "auto" or 2; 0 where nothing can be written.
+        Arguments of `zoo.train`.
 
     Example:
-        >>> verbosity()
-        2
+        >>> watching(quiet=True)
+        {'verbose': 0, 'callbacks': []}
     """
-    if sys.stdout is None:  # closed
-        return 0
-    return "auto" if sys.stdout.isatty() else 2
+    if quiet or sys.stdout is None:  # closed
+        return {"verbose": 0, "callbacks": list(callbacks)}
+    if sys.stdout.isatty():
+        return {"verbose": "auto", "callbacks": list(callbacks)}
+    import keras
+
+    class EpochLines(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            values = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+            click.echo(f"epoch {epoch + 1}/{self.params['epochs']}  {values}")
+
+    return {"verbose": 0, "callbacks": [*callbacks, EpochLines()]}
 
 
 @contextlib.contextmanager

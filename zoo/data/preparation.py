@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import keras
 import numpy as np
 
+from zoo._lazy import keras
 from zoo.arguments import one_of
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Preparation(abc.ABC):
         """
         return outputs
 
+    def names(self, x: Any) -> list[str]:
+        """Name the examples that people gave, as `__call__` takes them, such as by their files."""
+        return list(map(str, range(len(self(x)))))
+
     @abc.abstractmethod
     def __call__(self, x: Any) -> np.ndarray:
         """Make examples ready for the model.
@@ -93,6 +98,13 @@ class Preparation(abc.ABC):
 
 
 _kinds: dict[str, type[Preparation]] = {}
+KINDS = ("texts", "tables", "sequences", "images")
+"""What examples can be, by the number of their axes; each kind has a module of that name."""
+
+
+def _kind(name: Any) -> type[Preparation]:
+    importlib.import_module(f"zoo.data.{one_of('kind', name, KINDS)}")
+    return _kinds[name]
 
 
 def preparation_from_config(config: Mapping[str, Any]) -> Preparation:
@@ -113,7 +125,7 @@ def preparation_from_config(config: Mapping[str, Any]) -> Preparation:
     """
     values = {name: _as_tuples(value) for name, value in config.items() if name != "kind"}
     try:
-        return _kinds[one_of("kind", config.get("kind"), _kinds)](**values)
+        return _kind(config.get("kind"))(**values)
     except TypeError as error:
         raise ValueError(f"The preparation {dict(config)} is damaged: {error}.") from error
 
@@ -136,5 +148,4 @@ def preparation_for(input_shape: tuple[int | None, ...]) -> Preparation:
         >>> str(preparation_for((8, 8, 1)))
         'images of 8 x 8 x 1'
     """
-    kind = ("texts", "tables", "sequences", "images")[len(input_shape)]
-    return _kinds[kind](input_shape=input_shape)  # type: ignore[call-arg]
+    return _kind(KINDS[len(input_shape)])(input_shape=input_shape)  # type: ignore[call-arg]

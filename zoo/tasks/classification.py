@@ -72,7 +72,7 @@ class ClassificationTask(Task):
         label_smoothing: float = 0.0,
     ) -> None:
         """Compile with cross-entropy and accuracy."""
-        options: dict[str, Any] = {"from_logits": model.output_names == ["logits"]}
+        options: dict[str, Any] = {"from_logits": _gives_logits(model)}
         loss = keras.losses.SparseCategoricalCrossentropy
         if label_smoothing:  # which Keras has for one-hot labels only
             loss, options["label_smoothing"] = keras.losses.CategoricalCrossentropy, label_smoothing
@@ -98,7 +98,7 @@ class ClassificationTask(Task):
     def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:
         """Give the likeliest `class` of each example, its `probability`, and all probabilities."""
         scores = outputs_of(model, x)
-        if model.output_names == ["logits"]:
+        if _gives_logits(model):
             scores = keras.ops.convert_to_numpy(keras.ops.softmax(scores))
         names = np.asarray(data["class_names"])
         return {
@@ -134,3 +134,10 @@ class ClassificationTask(Task):
                 directory / "confusion_matrix.png",
             )
         ]
+
+
+def _gives_logits(model: keras.Model) -> bool:
+    """Tell logits from probabilities by the last layer: its name, or that it is linear."""
+    last = model.layers[-1]
+    linear = getattr(last, "activation", None) is keras.activations.linear
+    return last.name == "logits" or linear

@@ -29,8 +29,8 @@ def compile_model(model: keras.Model, task: Task, recipe: Recipe) -> None:
         >>> import zoo
         >>> model = zoo.create("mlp_tiny", input_shape=(8, 8, 1))
         >>> compile_model(model, zoo.tasks.get("classification"), Recipe(optimizer="sgd"))
-        >>> model.optimizer.name
-        'sgd'
+        >>> type(model.optimizer).__name__
+        'SGD'
     """
     smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
     for name in [*smoothing, *(["class_weight"] if recipe.class_weight else [])]:

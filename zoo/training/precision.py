@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
-
+from zoo._lazy import keras
 from zoo.arguments import one_of
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")

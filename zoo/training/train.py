@@ -83,9 +83,11 @@ def train(
     recipe = (recipe or Recipe()).replace(**values)
     _require_one_schedule(recipe, callbacks)
     the_task = _task_of(model, task, data)
+    if recipe.class_weight and the_task.has_classes:
+        the_task.class_weights(data, recipe.class_weight)  # which refuses unknown names
     policy = resolve_precision(recipe.precision)
     config = {
-        **_identity(model, arguments),
+        **_identity(model, arguments, the_task, data),
         "task": the_task.label,
         "task_arguments": the_task.get_config(),
         "data": data.description(),
@@ -171,10 +173,16 @@ def _task_of(model: str | keras.Model, task: str | tasks.Task | None, data: Data
     return tasks.get(task or tasks.task_for(entry(str(model)).task, data))
 
 
-def _identity(model: str | keras.Model, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+def _identity(
+    model: str | keras.Model,
+    arguments: Mapping[str, Any] | None,
+    task: tasks.Task,
+    data: Dataset,
+) -> dict[str, Any]:
     """Give what tells a model from others: name and arguments, or the shapes of its weights."""
     if isinstance(model, str):
-        return {"model": entry(model).name, "arguments": dict(arguments or {})}
+        given = {**task.model_arguments(data), **(arguments or {})}
+        return {"model": entry(model).name, "arguments": given}
     if arguments:
         raise ValueError("`arguments` are for a model that is given by name: leave them out.")
     return {"model": model.name, "weights": [list(weight.shape) for weight in model.weights]}
@@ -192,8 +200,10 @@ def _built(
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a registered name or a Keras model, received {model!r}.")
     if not model.compiled:
+        model = _functional(model, data)
         task.check(model, data)
         return task.adapt(model, data)
+    model(data.train.examples([0]))  # which makes the weights of one that has none yet
     told = [
         name
         for name in ("optimizer", *BROUGHT["optimizer"], "label_smoothing")
@@ -205,6 +215,15 @@ def _built(
             f"out {', '.join(f'`{name}`' for name in told)}, or give it uncompiled."
         )
     return model
+
+
+def _functional(model: keras.Model, data: Dataset) -> keras.Model:
+    """Turn a Sequential or a subclassed model into a Functional one with the same layers."""
+    if hasattr(model, "output_names"):
+        return model
+    inputs = keras.Input(data.input_shape)
+    outputs = model.call(inputs) if isinstance(model, keras.Sequential) else model(inputs)
+    return keras.Model(inputs, outputs, name=model.name)
 
 
 def _require_one_schedule(recipe: Recipe, callbacks: Sequence[keras.callbacks.Callback]) -> None:
