@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 import zoo.tasks
-from zoo.precision import precision_scope
+from zoo.training.precision import precision_scope
 from zoo.registry import entry
 
 # Trainable and other parameters with default arguments; a change here is a change of a model.
