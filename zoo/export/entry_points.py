@@ -122,10 +122,13 @@ def _arguments(model: keras.Model, tensors: Sequence[Any]) -> Any:
 def _output_names(model: keras.Model) -> tuple[str, ...]:
     outputs = model.compute_output_spec(_arguments(model, model.inputs))
     if isinstance(outputs, Mapping):
-        if not all(isinstance(output, keras.KerasTensor) for output in outputs.values()):
+        if not all(
+            isinstance(key, str) and isinstance(output, keras.KerasTensor)
+            for key, output in outputs.items()
+        ):
             raise ValueError(
-                f"model {model.name!r} has outputs inside others, {list(outputs)} at the top. "
-                "Return a dict whose values are tensors."
+                f"model {model.name!r} returns a dict with the keys {list(outputs)}, which must be "
+                "strings, each for one tensor. Name the outputs, and take them out of lists."
             )
         return tuple(outputs)
     sequential = isinstance(model, keras.Sequential)

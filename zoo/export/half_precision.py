@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 from tensorflow.core.framework import types_pb2
@@ -36,17 +37,22 @@ def require_full_weights(weights: Iterable[keras.Variable]) -> None:
 def computing_in_float32(layers: Iterable[keras.Layer]) -> Iterator[None]:
     """Let layers of half precision compute in float32 meanwhile, with the weights they have."""
     with contextlib.ExitStack() as undo:
+
+        def change(thing: Any, attribute: str, value: Any) -> None:
+            undo.callback(setattr, thing, attribute, getattr(thing, attribute))
+            setattr(thing, attribute, value)
+
         for layer in layers:
-            inputs = getattr(layer, "inputs", None) if isinstance(layer, keras.Model) else None
-            for tensor in inputs or ():  # a model casts what it is given to their dtypes
+            for tensor in _inputs(layer):  # a model casts what it is given to their dtypes
                 if tensor.dtype in HALF_DTYPES:
-                    undo.callback(setattr, tensor, "_dtype", tensor.dtype)
-                    tensor._dtype = "float32"
+                    change(tensor, "_dtype", "float32")
+            for operation in getattr(layer, "operations", ()):  # such as a cast
+                if vars(operation).get("dtype") in HALF_DTYPES:
+                    change(operation, "dtype", "float32")
             if layer.compute_dtype in HALF_DTYPES:
                 undo.callback(_renew_constants, layer)
                 # Not by the public setter, which cannot put a DTypePolicyMap back.
-                undo.callback(setattr, layer, "_dtype_policy", layer._dtype_policy)
-                layer._dtype_policy = _in_float32(layer)
+                change(layer, "_dtype_policy", _in_float32(layer))
                 _renew_constants(layer)
         yield
 
@@ -64,6 +70,10 @@ def half_operations(directory: Path) -> list[str]:
             if not _HALF_TYPES.isdisjoint([value.type, *value.list.type])
         }
     )
+
+
+def _inputs(layer: keras.Layer) -> list[keras.KerasTensor]:
+    return (isinstance(layer, keras.Model) and getattr(layer, "inputs", None)) or []
 
 
 def _in_float32(layer: keras.Layer) -> keras.DTypePolicy:
