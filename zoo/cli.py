@@ -94,11 +94,7 @@ def train(
 def export(run: str, path: str) -> None:
     """Export the model of the directory RUN as a SavedModel at PATH, and check it."""
     quiet_tensorflow()
-    import zoo.tasks
-
-    loaded = zoo.load_run(run)
-    signatures = zoo.tasks.get(loaded.config["task"]).signatures(loaded.model)
-    result = zoo.export_saved_model(loaded.model, path, signatures=signatures)
+    result = zoo.load_run(run).export(path)
     click.echo(
         f"{result.path}: {', '.join(result.signatures)}; {result.size_bytes / 1e6:.2f} MB; "
         f"differs from the model by at most {result.max_difference:.1e}"
