@@ -63,7 +63,14 @@ def dense_block(
     return layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
 
 
-def classifier_head(x: Any, num_classes: int, activation: Any, *, name: str = "classifier") -> Any:
+def classifier_head(
+    x: Any,
+    num_classes: int,
+    activation: Any,
+    *,
+    name: str = "classifier",
+    features: str = "features",
+) -> Any:
     """Close a model; its output is float32 whatever the layers below compute in.
 
     Args:
@@ -71,10 +78,11 @@ def classifier_head(x: Any, num_classes: int, activation: Any, *, name: str = "c
         num_classes: Number of classes; 0 gives the input back.
         activation: "softmax", "sigmoid", or "linear".
         name: Name of the dense layer.
+        features: What the features are called where there are no classes.
 
     Returns:
         Tensor of shape `(batch, num_classes)`, called `probabilities`, or `logits` if linear; or
-        of shape `(batch, features)`, called `features`.
+        of shape `(batch, features)`.
 
     Raises:
         ValueError: If the activation is another, or a softmax has a single class.
@@ -87,7 +95,7 @@ def classifier_head(x: Any, num_classes: int, activation: Any, *, name: str = "c
     activation = getattr(activation, "__name__", activation)
     check.one_of("classifier_activation", activation, ("softmax", "sigmoid", "linear"))
     if num_classes == 0:
-        return layers.Activation("linear", dtype="float32", name="features")(x)
+        return layers.Activation("linear", dtype="float32", name=features)(x)
     if num_classes == 1 and activation == "softmax":
         raise ValueError(
             "`num_classes`=1 with softmax always gives 1: give at least 2 classes, or "

@@ -1,27 +1,32 @@
-"""Labelled images in memory, and their checks."""
+"""Labelled examples in memory, and their checks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from zoo.data.dataset import Source
+from zoo.data.labels import Labels, read_labels
 from zoo.data.part import Part
+from zoo.data.preparation import Preparation
+from zoo.data.tables import read_frames
 
 
-def read_arrays(source: Any) -> Source:
+def read_arrays(source: Any, missing: str = "refuse") -> Source:
     """Check arrays that a caller gives.
 
     Args:
         source: `(x, y)` or `((x_train, y_train), (x_test, y_test))`; see `zoo.load_data`.
+        missing: "refuse" or "impute".
 
     Returns:
         What they hold.
 
     Raises:
-        ValueError: If they have another form, or images or labels are malformed.
+        ValueError: If they have another form, or examples or labels are malformed.
 
     Example:
         >>> read_arrays((np.zeros((4, 8, 8)), [0, 1, 0, 1])).train.input_shape
@@ -29,12 +34,12 @@ def read_arrays(source: Any) -> Source:
     """
     is_pair = isinstance(source, tuple | list) and len(source) == 2
     if is_pair and all(isinstance(half, tuple | list) and len(half) == 2 for half in source):
-        return from_arrays("arrays", *source[0], *source[1])
+        return from_arrays("arrays", *source[0], *source[1], missing=missing)
     if is_pair:
-        return from_arrays("arrays", *source)
+        return from_arrays("arrays", *source, missing=missing)
     raise ValueError(
-        "`source` must be a name, a path, (x, y) or ((x_train, y_train), (x_test, y_test)); "
-        f"received {type(source).__name__}."
+        "`source` must be a name, a path, a DataFrame, (x, y) or ((x_train, y_train), (x_test, "
+        f"y_test)); received {type(source).__name__}."
     )
 
 
@@ -46,22 +51,26 @@ def from_arrays(
     y_test: Any = None,
     *,
     class_names: Sequence[str] | None = None,
+    missing: str = "refuse",
 ) -> Source:
-    """Check images and labels, and bring them into the form that parts have.
+    """Check examples and labels, and bring them into the form that parts have.
 
     Args:
         name: What the data are called.
-        x: Images, (n, height, width) or (n, height, width, channels), uint8 or floats in [0, 1].
-        y: Labels, integers from 0, (n,) or (n, 1); `None` puts all images in class 0.
-        x_test: Images set aside as test part, or `None`.
+        x: Images, (n, height, width) or (n, height, width, channels), uint8 or floats in [0, 1]; or
+            rows of a table, (n, columns), or a DataFrame.
+        y: Labels, as `read_labels` takes them; `None` puts all examples in class 0.
+        x_test: Examples set aside as test part, or `None`.
         y_test: Their labels, or `None`.
-        class_names: Name of class 0, 1, ...; `None` names classes by their numbers.
+        class_names: Name of class 0, 1, ...; `None` names classes by their labels.
+        missing: Whether missing values of a table are refused ("refuse"), or become the mean or no
+            category ("impute").
 
     Returns:
         What they hold.
 
     Raises:
-        ValueError: If images or labels are malformed.
+        ValueError: If examples or labels are malformed.
 
     Example:
         >>> from_arrays("dots", np.zeros((2, 8, 8)), [0, 1], class_names=["a", "b"]).class_names
@@ -73,33 +82,60 @@ def from_arrays(
         raise ValueError(
             f"The {without} part has no labels, and the other one has: give both, or neither."
         )
-    train = _part("the training part" if has_test else "the data", x, y)
-    test = _part("the test part", x_test, y_test) if has_test else None
-    if test and test.input_shape != train.input_shape:
+    wheres = ["the training part", "the test part"] if has_test else ["the data"]
+    given = dict(zip(wheres, (x, x_test), strict=False))
+    examples, preparation = _examples(given, missing)
+    if has_test and examples[1].shape[1:] != examples[0].shape[1:]:
         raise ValueError(
-            f"Training and test images must have one shape; received {train.input_shape} and "
-            f"{test.input_shape}."
+            f"Training and test examples must have one shape; received {examples[0].shape[1:]} and "
+            f"{examples[1].shape[1:]}."
         )
-    largest = max(int(part.labels.max()) for part in (train, test) if part)
-    if class_names is None:
-        class_names = [str(index) for index in range(largest + 1)]
-    elif largest >= len(class_names):
-        raise ValueError(
-            f"There are {len(class_names)} class names, so labels must be 0 to "
-            f"{len(class_names) - 1}; received the label {largest}."
-        )
-    return Source(name, train, None, test, tuple(class_names))
+    if y is None:
+        names = tuple(class_names or ("0",))
+        labels = Labels([np.zeros(len(part), np.int64) for part in examples], names)
+    else:
+        labels = read_labels(dict(zip(wheres, (y, y_test), strict=False)), class_names)
+    parts = []
+    for where, part, values in zip(wheres, examples, labels.parts, strict=True):
+        if len(part) != len(values):
+            raise ValueError(
+                f"Each example needs one label; {where} has {len(part)} examples and {len(values)} "
+                "labels."
+            )
+        parts.append(Part(part, values))
+    test = parts[1] if has_test else None
+    return Source(name, parts[0], None, test, labels.class_names, preparation, labels.target_names)
 
 
-def _part(where: str, x: Any, y: Any) -> Part:
-    images = _check_images(where, x)
-    labels = np.zeros(len(images), np.int64) if y is None else _check_labels(where, y)
-    if len(images) != len(labels):
+def _examples(
+    given: Mapping[str, Any], missing: str
+) -> tuple[list[np.ndarray], Preparation | None]:
+    """Give the examples of each part, and their preparation where it was found out."""
+    if all(_is_table(where, x) for where, x in given.items()):
+        return read_frames([_frame(where, x) for where, x in given.items()], missing)
+    if missing != "refuse":
+        raise ValueError(f"`missing`={missing!r} is for tables, and these are images.")
+    return [_check_images(where, x) for where, x in given.items()], None
+
+
+def _is_table(where: str, x: Any) -> bool:
+    try:
+        return isinstance(x, pd.DataFrame) or np.ndim(x) == 2
+    except ValueError as error:
+        raise ValueError(f"The examples of {where} differ in shape: {error}") from error
+
+
+def _frame(where: str, x: Any) -> pd.DataFrame:
+    if isinstance(x, pd.DataFrame):
+        return x
+    array = np.asarray(x)
+    if array.dtype.kind not in "biufO" or 0 in array.shape:
         raise ValueError(
-            f"Each image needs one label; {where} has {len(images)} images and {len(labels)} "
-            "labels."
+            f"The rows of {where} must be numbers, (n, columns), with no size 0; received "
+            f"{array.dtype} of the shape {array.shape}. A pandas DataFrame can hold both numbers "
+            "and strings."
         )
-    return Part(images, labels)
+    return pd.DataFrame(array).infer_objects()
 
 
 def _check_images(where: str, x: Any) -> np.ndarray:
@@ -139,26 +175,3 @@ def _check_images(where: str, x: Any) -> np.ndarray:
             f"{low:g} to {high:g}. Scale them first, for example (x - x.min()) / np.ptp(x)."
         )
     return images.astype(np.float32, copy=False)
-
-
-def _check_labels(where: str, y: Any) -> np.ndarray:
-    """Give labels as int64, (n,)."""
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise ValueError(
-            f"The labels of {where} must be one integer an image, of shape (n,); received the "
-            f"shape {labels.shape}. If they are one-hot, pass y.argmax(axis=1)."
-        )
-    if labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"The labels of {where} must be integers; received {labels.dtype}. "
-            "np.unique(y, return_inverse=True)[1] numbers them."
-        )
-    if len(labels) and labels.min() < 0:
-        raise ValueError(
-            f"The labels of {where} must be 0 to the number of classes - 1; received the label "
-            f"{labels.min()}. np.unique(y, return_inverse=True)[1] renumbers them."
-        )
-    return labels.astype(np.int64)

@@ -55,6 +55,16 @@ class Preparation(abc.ABC):
         del train
         return self
 
+    def check(self, part: Part) -> None:  # noqa: B027
+        """Check that a part has nothing that the training part lacks and the model cannot take.
+
+        Args:
+            part: The validation or the test part.
+
+        Raises:
+            ValueError: If it has.
+        """
+
     def layer(self) -> keras.Layer | None:
         """Make the layer that prepares inside the model; `None` where nothing is left to do."""
         return None

@@ -1,4 +1,4 @@
-"""Where data come from: a name, an `.npz` file, a folder of images, or arrays."""
+"""Where data come from: a name, a file, a folder of images, a table, or arrays."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from typing import Any, TypeGuard
 
 import keras
 import numpy as np
+import pandas as pd
 from sklearn.datasets import fetch_olivetti_faces, load_digits
 
 from zoo.arguments import integer, one_of, rate
 from zoo.data.arrays import from_arrays, read_arrays
+from zoo.data.columns import SUFFIXES, as_frame, require_columns
 from zoo.data.dataset import Dataset, Source
 from zoo.data.split import split_classes, split_examples
 
 
 def load_data(
-    source: str | os.PathLike[str] | Sequence[Any],
+    source: Any,
     *,
+    target: str | Sequence[str] | None = None,
+    missing: str = "refuse",
     validation_fraction: float = 0.1,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -31,28 +35,47 @@ def load_data(
     on_corrupt: str = "refuse",
     split_by: str = "examples",
 ) -> Dataset:
-    """Load labelled images, and split them into a training, a validation and a test part.
+    """Load examples and their labels, and split them into training, validation and test part.
 
     A part that the source sets aside is taken as it is; the others are split off at random, with
     every class in the same proportion in each part. Or, for models that are judged by classes they
     have never seen, such as those that verify, every class is whole in one part.
 
     Args:
-        source: One of
+        source: Where the examples are.
+
+            Images:
+
             - a name: "digits" and "olivetti_faces" (scikit-learn), "mnist", "fashion_mnist" and
               "cifar10" (`<name>.npz` in the folder that the environment variable `ZOO_DATA_DIR`
               names if it is there, else `keras.datasets`, which downloads it once);
-            - the path of an `.npz` file with the arrays `x` and `y`, or `x_train`, `y_train`,
-              `x_test` and `y_test` (in lower or upper case), and optionally `class_names`; or with
-              `x`, or `x_train` and `x_test`, alone;
             - the path of a folder with one folder of images a class (JPEG, PNG, BMP, WebP, or GIF,
               of which the first frame counts), or with such folders inside `train`, `test` and
               optionally `validation`. Images are read when they are needed, never all at once.
               Hidden files are passed over, an alpha channel is dropped;
-            - arrays, `(x, y)` or `((x_train, y_train), (x_test, y_test))`.
-            In arrays, images are (n, height, width, channels) or (n, height, width), either uint8
-            or floats in [0, 1]; labels are integers from 0 to the number of classes - 1, or `None`
-            where an autoencoder is to be trained, which needs none.
+            - arrays (n, height, width, channels) or (n, height, width), either uint8 or floats in
+              [0, 1].
+
+            Tables, whose columns hold numbers, booleans or categories (strings; of at most 1,000
+            kinds). A layer inside the model standardises numbers and makes categories one-hot:
+
+            - a pandas DataFrame, or the path of a `.csv` or `.parquet` file, with `target`;
+            - arrays (n, columns).
+
+            Arrays, and frames without their target, come with their labels as `(x, y)` or
+            `((x_train, y_train), (x_test, y_test))`; or as the path of an `.npz` file with the
+            arrays `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test` (in lower or upper
+            case), and optionally `class_names`; or with those of x alone.
+
+            Labels are classes where they are integers, strings, booleans or one-hot rows, and
+            numbered in sorted order where they are not 0, 1, ... already. Floats are real numbers,
+            one or several for each example, even where all are whole: a regression learns them.
+            `None` is for models that need no labels, such as autoencoders.
+        target: For tables with names: the column that holds the labels, or several columns of
+            floats or one-hot; `None` where there are no labels.
+        missing: For tables: whether missing values are refused ("refuse"), or imputed ("impute"):
+            a missing number is the training part's mean, a missing category, or one that the
+            training part lacks, is none of those that are known.
         validation_fraction: Share of the examples (those not set aside as test part) to validate
             with; 0 makes an empty validation part.
         test_fraction: Share of the examples to test with, where the source sets none aside.
@@ -73,6 +96,7 @@ def load_data(
     Raises:
         ValueError: If the source is unknown, unreadable, empty or malformed, or cannot be split so
             that every class is in every part, or in one. The message says what to change.
+        ImportError: If a Parquet file needs pyarrow (`pip install keras-zoo[tables]`).
         OSError: If a named data set must be downloaded and cannot.
 
     Example:
@@ -82,6 +106,9 @@ def load_data(
         >>> x = np.random.default_rng(0).random((30, 12, 12))
         >>> print(load_data((x, np.arange(30) % 3)))
         arrays: 21 train, 3 validation, 6 test images of 12 x 12 x 1, 3 classes
+        >>> frame = pd.DataFrame({"age": np.arange(40), "city": ["Rome", "Bonn"] * 20})
+        >>> print(load_data(frame.assign(income=frame["age"] * 1e3), target="income"))
+        DataFrame: 28 train, 4 validation, 8 test rows of 2 columns, target income
         >>> data = load_data("digits", split_by="classes", test_fraction=0.3)
         >>> [np.unique(part.labels).tolist() for part in (data.train, data.validation, data.test)]
         [[0, 1, 5, 8, 9], [3, 7], [2, 4, 6]]
@@ -90,8 +117,16 @@ def load_data(
     rate("test_fraction", test_fraction)
     integer("seed", seed, minimum=0)
     one_of("on_corrupt", on_corrupt, ("refuse", "skip"))
+    one_of("missing", missing, ("refuse", "impute"))
     by_classes = one_of("split_by", split_by, ("examples", "classes")) == "classes"
-    if _is_folder(source):
+    if _is_table(source):
+        found = _read_table(source, target, missing)
+    elif target is not None:
+        raise ValueError(
+            "`target` is for tables whose columns have names, and the source is none; received "
+            f"target={target!r}."
+        )
+    elif _is_folder(source):
         from zoo.data.folder import read_folder  # the other sources do without TensorFlow
 
         found = read_folder(Path(source), image_size, color, on_corrupt, not by_classes)
@@ -105,13 +140,37 @@ def load_data(
     elif isinstance(source, str | os.PathLike):
         found = _read_npz(Path(source))
     else:
-        found = read_arrays(source)
+        found = read_arrays(source, missing)
     split = split_classes if by_classes else split_examples
     return split(found, validation_fraction, test_fraction, seed)
 
 
 def _is_folder(source: Any) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(source, str | os.PathLike) and source not in _NAMED and os.path.isdir(source)
+
+
+# Tables.
+
+
+def _is_table(source: Any) -> TypeGuard[pd.DataFrame | str | os.PathLike[str]]:
+    is_path = isinstance(source, str | os.PathLike) and not os.path.isdir(source)
+    return isinstance(source, pd.DataFrame) or (is_path and Path(source).suffix.lower() in SUFFIXES)
+
+
+def _read_table(
+    source: pd.DataFrame | str | os.PathLike[str],
+    target: str | Sequence[str] | None,
+    missing: str,
+) -> Source:
+    is_frame = isinstance(source, pd.DataFrame)
+    name = "DataFrame" if is_frame else Path(source).stem
+    frame = as_frame(source, ())
+    if target is None:
+        return from_arrays(name, frame, None, missing=missing)
+    targets = [target] if isinstance(target, str) else list(target)
+    require_columns(frame, targets, "As `target`, the columns")
+    x = frame.drop(columns=targets)
+    return from_arrays(name, x, frame[targets], missing=missing)
 
 
 # Named data sets.

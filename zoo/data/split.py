@@ -14,7 +14,7 @@ from zoo.data.views import joined
 def split_examples(
     source: Source, validation_fraction: float, test_fraction: float, seed: int
 ) -> Dataset:
-    """Split so that every class is in every part, in the same proportion.
+    """Split so that every class is in every part, in the same proportion; real numbers at random.
 
     Args:
         source: What is there. A part that it sets aside is kept.
@@ -35,7 +35,7 @@ def split_examples(
         >>> len(split_examples(source, 0, 0.5, seed=0).test)
         629
     """
-    names = source.class_names
+    names = source.class_names  # none where labels are real numbers
     train, validation, test = source.train, source.validation, source.test
     _require_all_classes("the data", train, names)
     count = len(train)
@@ -66,7 +66,7 @@ def split_classes(
         The data set.
 
     Raises:
-        ValueError: If there are too few classes.
+        ValueError: If there are too few classes, or labels are real numbers.
 
     Example:
         >>> import zoo
@@ -76,6 +76,10 @@ def split_classes(
         array([2, 3, 4, 6, 7])
     """
     train, validation, test = source.train, source.validation, source.test
+    if not source.class_names:
+        raise ValueError(
+            "`split_by`='classes' needs classes, and the labels are real numbers: leave it out."
+        )
     given = [part for part in (train, validation, test) if part is not None]
     everything = joined(given) if len(given) > 1 else train
     _require_all_classes("the data", everything, source.class_names)
@@ -104,15 +108,11 @@ def split_classes(
 
 def _dataset(source: Source, train: Part, validation: Part, test: Part) -> Dataset:
     """Put parts together; what the preparation learns, it learns from the training part."""
-    preparation = source.preparation or preparation_for(train.input_shape)
+    preparation = (source.preparation or preparation_for(train.input_shape)).fitted(train)
+    for part in (validation, test):
+        preparation.check(part)
     return Dataset(
-        source.name,
-        train,
-        validation,
-        test,
-        source.class_names,
-        preparation.fitted(train),
-        source.target_names,
+        source.name, train, validation, test, source.class_names, preparation, source.target_names
     )
 
 
@@ -152,20 +152,26 @@ def _split_off(
 ) -> tuple[Part, Part]:
     """Give the rest, and a stratified part of `count` examples."""
     rest = len(part) - count
+    if min(count, rest) < 1:
+        raise ValueError(
+            f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
+            f"of {len(part)}. Change the fractions, or add examples."
+        )
     if min(count, rest) < len(class_names):
         raise ValueError(
             f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
             f"of {len(part)}; each must hold an example of all {len(class_names)} classes. "
             "Change the fractions, or add examples."
         )
-    sizes = np.bincount(part.labels)
-    if sizes.min() < 2:
+    classes = part.labels if class_names else None
+    if classes is not None and (sizes := np.bincount(classes)).min() < 2:
         raise ValueError(
             f"{_listed(class_names, sizes < 2)} has a single example left for two parts, "
-            f"{name} and training. Add examples, or leave the class out."
+            f"{name} and training. Add examples, or leave the class out (amounts are no classes: "
+            "as floats they are real numbers)."
         )
     kept, taken = train_test_split(
-        np.arange(len(part)), test_size=count, stratify=part.labels, random_state=seed
+        np.arange(len(part)), test_size=count, stratify=classes, random_state=seed
     )
     parts = part.subset(np.sort(kept)), part.subset(np.sort(taken))
     for piece, where in zip(parts, ("the training part", f"the {name} part"), strict=True):
@@ -174,12 +180,13 @@ def _split_off(
 
 
 def _require_all_classes(where: str, part: Part, class_names: tuple[str, ...]) -> None:
+    if not class_names:
+        return
     missing = np.bincount(part.labels, minlength=len(class_names)) == 0
     if missing.any():
         raise ValueError(
             f"{_listed(class_names, missing)} has no example in {where} of {len(part)} examples, "
-            "and needs one there: add examples, change the fractions, or number the classes that "
-            "there are with np.unique(y, return_inverse=True)[1]."
+            "and needs one there: add examples, change the fractions, or leave the class out."
         )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a training: learning curves and the confusion matrix."""
+"""Pictures of a training: learning curves, the confusion matrix, predicted values."""
 
 from __future__ import annotations
 
@@ -95,6 +95,38 @@ def confusion_matrix(
         ylabel="true",
         title=f"{counts.sum()} test examples, accuracy {accuracy:.2%}",
     )
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def predicted_values(
+    labels: np.ndarray, found: np.ndarray, names: Sequence[str], path: Path
+) -> Path:
+    """Draw predicted values over true ones, target by target; on the diagonal they are equal.
+
+    Args:
+        labels: True values, `(examples, targets)`.
+        found: Predicted values, `(examples, targets)`.
+        names: Names of the targets.
+        path: Where to write the picture.
+
+    Returns:
+        `path`.
+
+    Example:
+        >>> import tempfile
+        >>> values = np.array([[1.0], [2.0], [3.0]])
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = Path(directory) / "values.png"
+        ...     predicted_values(values, values + 0.1, ["income"], path).exists()
+        True
+    """
+    figure = Figure(figsize=(4 * len(names), 4), layout="constrained")
+    for index, axes in enumerate(figure.subplots(1, len(names), squeeze=False)[0]):
+        axes.plot(labels[:, index], found[:, index], ".", alpha=0.5)
+        axes.axline((float(labels[0, index]),) * 2, slope=1, color="black", linewidth=0.8)
+        axes.set(title=plain(names[index]), xlabel="true", ylabel="predicted")
+        axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
     return path
 
