@@ -113,7 +113,7 @@ def _check_images(where: str, x: Any) -> np.ndarray:
             f"The images of {where} must be (n, height, width, channels) or (n, height, width), "
             f"with no size 0; received the shape {images.shape}."
         )
-    mend = odd_layout(images.shape)
+    mend = _odd_layout(images.shape)
     if mend:
         raise ValueError(
             f"The images of {where} have the shape {images.shape}, which is not "
@@ -173,19 +173,8 @@ def how_to_scale(low: float, high: float) -> str:
     return "Scale them first, for example (x - x.min()) / np.ptp(x)."
 
 
-def odd_layout(shape: tuple[int, ...]) -> str:
-    """Say how to mend images whose axes are in another order.
-
-    Args:
-        shape: Of an array of images.
-
-    Returns:
-        A sentence; empty where nothing is odd.
-
-    Example:
-        >>> odd_layout((60000, 3, 32, 32))
-        'They look like (n, channels, height, width): pass np.moveaxis(x, 1, -1).'
-    """
+def _odd_layout(shape: tuple[int, ...]) -> str:
+    """Say how to mend images whose axes are in another order; nothing where none is odd."""
     channels = (1, 2, 3, 4)
     if len(shape) != 4 or shape[3] in channels:
         return ""

@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from zoo.arguments import integer
-from zoo.data.arrays import how_to_scale, odd_layout
+from zoo.data.arrays import how_to_scale
 from zoo.data.pictures import (
     MAX_PIXELS,
     decode,
     flattened,
     in_threads,
+    mark_scale,
     picture_files,
     resized,
     visible,
@@ -117,7 +118,8 @@ class ImagePreparation(Preparation):
             )
         try:
             if isinstance(picture, Image.Image):
-                image = flattened(picture.copy(), self.background)
+                scale = mark_scale(picture)
+                image = flattened(picture.copy(), self.background, scale)
             else:
                 image = decode(picture, self.background, self.max_pixels)
         except ValueError as error:
@@ -141,9 +143,9 @@ class ImagePreparation(Preparation):
             raise ValueError(
                 f"The shape {array.shape} may be one image or several: pass images as (n, {shape})."
             )
-        mend = odd_layout(array.shape) or (
-            "Files and Pillow's images are resized as in training: pass those."
-        )
+        mend = "Files and Pillow's images are resized as in training: pass those."
+        if array.ndim in (3, 4) and _fits((*array.shape[-2:], array.shape[-3]), self.input_shape):
+            mend = "The channels are to come last: pass np.moveaxis(x, -3, -1)."
         raise ValueError(
             f"Images must be of shape (n, {shape}), or one of ({shape}); received an array of "
             f"{array.dtype} of shape {array.shape}. {mend}"

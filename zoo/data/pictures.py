@@ -153,36 +153,46 @@ def decode(path: str | os.PathLike[str], background: str, max_pixels: int) -> Im
             image = Image.open(file, formats=FORMATS)
         except Image.UnidentifiedImageError:
             raise ValueError("it is no JPEG, PNG, BMP, WebP or GIF file") from None
-        except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            raise ValueError(str(error)) from error
+        except Exception as error:  # Pillow raises many kinds, from SyntaxError to struct.error
+            raise ValueError(str(error) or type(error).__name__) from error
         if image.width * image.height > max_pixels:
             raise ValueError(
                 f"it declares {image.width} x {image.height} pixels, more than "
                 f"max_pixels={max_pixels}"
             )
-        scale = _mark_scale(image)
+        scale = mark_scale(image)
         try:
             image.load()
-        except Exception as error:  # Pillow raises many kinds, from SyntaxError to struct.error
+        except Exception as error:
             raise ValueError(str(error) or type(error).__name__) from error
         return flattened(image, background, scale)
 
 
-def _mark_scale(image: Image.Image) -> int:
-    """Give what turns the transparent level that a PNG names into a level of 8 bits."""
+def mark_scale(image: Image.Image) -> int:
+    """Give what turns the transparent level that a PNG names into one of 8 bits.
+
+    Args:
+        image: A picture, not yet loaded.
+
+    Returns:
+        A factor.
+
+    Raises:
+        ValueError: If the levels that are left cannot tell what is transparent.
+    """
     raw = str(image.tile[0][3]) if image.format == "PNG" and image.tile else ""
     if raw == "RGB;16B" and "transparency" in image.info:
         raise ValueError("16 bits a colour with a transparent colour are not supported")
     return _GREY_SCALES.get(raw, 1)
 
 
-def flattened(image: Image.Image, background: str, mark_scale: int = 1) -> Image.Image:
+def flattened(image: Image.Image, background: str, scale: int) -> Image.Image:
     """Bring a picture of any mode into the form that a viewer shows.
 
     Args:
         image: The picture, loaded; it may be changed.
         background: Colour that shows where it is transparent.
-        mark_scale: What a transparent level is to be multiplied by.
+        scale: What `mark_scale` gave.
 
     Returns:
         The picture upright, of mode L where it is grey, else RGB.
@@ -205,7 +215,7 @@ def flattened(image: Image.Image, background: str, mark_scale: int = 1) -> Image
             image.putalpha(Image.fromarray(np.where(levels == mark, 0, 255).astype(np.uint8)))
     elif mark is not None and image.mode in ("1", "L"):
         image = image.convert("L")
-        opaque = np.where(np.asarray(image) == mark * mark_scale, 0, 255)
+        opaque = np.where(np.asarray(image) == mark * scale, 0, 255)
         image.putalpha(Image.fromarray(opaque.astype(np.uint8)))
     if image.has_transparency_data:
         image = image.convert("LA") if image.mode == "La" else image
