@@ -75,7 +75,7 @@ def test_the_background_is_the_callers(tmp_path):
     orange = ImagePreparation((4, 6, 3), background="#ff8000")(path)
     np.testing.assert_allclose(orange[0, 0, 0] * 255, [255, 128, 0], rtol=1e-6)
     assert orange[0, 1, 2].tolist() == [0, 0, 0]
-    with pytest.raises(ValueError, match="`background` must be a colour.*'whitish'"):
+    with pytest.raises(ValueError, match=r"`background` must be a colour.*'whitish'"):
         ImagePreparation((4, 6, 3), background="whitish")
 
 

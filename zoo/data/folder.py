@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -37,7 +38,7 @@ class ImageFiles:
 
     def __init__(self, files: np.ndarray, root: Path, preparation: ImagePreparation) -> None:
         self.files = files
-        self.input_shape = preparation.input_shape
+        self.input_shape: Any = preparation.input_shape
         self._root = root
         self._preparation = preparation
 
@@ -46,7 +47,7 @@ class ImageFiles:
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """See `Examples.read`."""
-        images = np.empty((len(rows), *self.input_shape), np.float32)  # type: ignore[arg-type]
+        images = np.empty((len(rows), *self.input_shape), np.float32)
 
         def place(row: int, image: np.ndarray) -> None:
             np.divide(self._preparation.pixels(self.files[row]), np.float32(255), out=image)

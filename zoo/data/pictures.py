@@ -91,7 +91,8 @@ def picture_files(items: Iterable[Path], root: Path) -> tuple[list[Path], list[P
     Returns:
         The pictures, and what is passed over.
     """
-    pictures, others = [], []
+    pictures: list[Path] = []
+    others: list[Path] = []
     for item in items:
         is_safe = not leads_out(item, root) and (item.is_file() or not item.exists())
         (pictures if is_safe and _is_picture(item) else others).append(item)
@@ -168,7 +169,7 @@ def decode(path: str | os.PathLike[str], background: str, max_pixels: int) -> Im
         return flattened(image, background, scale)
 
 
-def mark_scale(image: Image.Image) -> int:
+def mark_scale(image: Any) -> int:
     """Give what turns the transparent level that a PNG names into one of 8 bits.
 
     Args:
