@@ -94,9 +94,10 @@ class ImagePreparation(Preparation):
     def names(self, x: Any) -> list[str]:
         """See `Preparation.names`."""
         found = _pictures(x)
-        if found and not isinstance(found[0], Image.Image):
-            return [os.fspath(item) for item in found]
-        return [str(index) for index in range(len(found or self._arranged(x)))]
+        return [
+            os.fspath(item) if isinstance(item, str | os.PathLike) else str(index)
+            for index, item in enumerate(self._arranged(x) if found is None else found)
+        ]
 
     def pixels(self, picture: str | os.PathLike[str] | Image.Image) -> np.ndarray:
         """Make one file or Pillow image ready, but for the scale.
