@@ -20,8 +20,10 @@ from zoo.data.arrays import from_arrays, read_arrays
 from zoo.data.collected import are_batches, collected
 from zoo.data.columns import SUFFIXES, as_frame, require_columns
 from zoo.data.dataset import Dataset, Source
+from zoo.data.folder import read_folder
 from zoo.data.labels import FEW
 from zoo.data.preparation import KINDS
+from zoo.data.pictures import MAX_PIXELS
 from zoo.data.split import split_classes, split_examples
 from zoo.data.texts import are_texts, is_folder_of_texts, read_folder_of_texts
 
@@ -37,6 +39,8 @@ def load_data(
     seed: int = 0,
     image_size: tuple[int, int] | None = None,
     color: str | None = None,
+    background: str = "white",
+    max_pixels: int = MAX_PIXELS,
     on_corrupt: str = "refuse",
     split_by: str = "examples",
 ) -> Dataset:
@@ -57,7 +61,8 @@ def load_data(
             - the path of a folder with one folder of images a class (JPEG, PNG, BMP, WebP, or GIF,
               of which the first frame counts), or with such folders inside `train`, `test` and
               optionally `validation`. Images are read when they are needed, never all at once.
-              Hidden files are passed over, an alpha channel is dropped;
+              They are taken as a viewer shows them. Hidden files are passed over, and with a
+              warning what is no image, no regular file, or a link that leads out of the folder;
             - arrays (n, height, width, channels) or (n, height, width), either uint8 or floats in
               [0, 1].
 
@@ -106,8 +111,12 @@ def load_data(
         test_fraction: Share of the examples to test with, where the source sets none aside.
         seed: Decides the split: the same seed gives the same parts.
         image_size: For folders: height and width, in pixels, that all images are resized to
-            (without keeping their proportions). `None` takes the first image's.
-        color: For folders: "grey", "rgb", or `None`, which takes the first image's.
+            (without keeping their proportions). `None` takes the commonest, with a warning where
+            images differ.
+        color: For folders: "grey", "rgb", or `None`, which takes the commonest likewise.
+        background: For folders: colour under transparent places, a name or "#rrggbb".
+        max_pixels: For folders: pixels that an image may have; larger ones count as corrupt, and
+            are not decoded.
         on_corrupt: For folders: whether files that cannot be decoded are refused ("refuse") or
             left out with a warning ("skip"). All files are decoded once to find them.
         split_by: "examples", or "classes": no class is in two parts. The fractions are shares of
@@ -156,13 +165,14 @@ def load_data(
     elif _is_texts(source, kind):
         found = _read_texts(source)
     elif _is_folder(source):
-        from zoo.data.folder import read_folder  # the other sources do without TensorFlow
-
-        found = read_folder(Path(source), image_size, color, on_corrupt, not by_classes)
-    elif image_size is not None or color is not None:
+        found = read_folder(
+            Path(source), image_size, color, background, max_pixels, on_corrupt, not by_classes
+        )
+    elif (image_size, color, background, max_pixels) != (None, None, "white", MAX_PIXELS):
         raise ValueError(
-            "`image_size` and `color` are for folders of images, and the source is none; "
-            f"received image_size={image_size!r}, color={color!r}."
+            "`image_size`, `color`, `background` and `max_pixels` are for folders of images, and "
+            f"the source is none; received image_size={image_size!r}, color={color!r}, "
+            f"background={background!r}, max_pixels={max_pixels!r}."
         )
     elif isinstance(source, str) and source in _NAMED:
         found = _NAMED[source](source)
