@@ -112,6 +112,12 @@ def _examples(
 ) -> tuple[list[np.ndarray], Preparation | None]:
     """Give the examples of each part, and their preparation where it was found out."""
     if all(_is_table(where, x) for where, x in given.items()):
+        widths = [np.shape(x)[1] for x in given.values() if not isinstance(x, pd.DataFrame)]
+        if len(set(widths)) > 1:
+            raise ValueError(
+                f"Training and test rows must have the same columns; received {widths[0]} and "
+                f"{widths[1]}."
+            )
         return read_frames([_frame(where, x) for where, x in given.items()], missing)
     if missing != "refuse":
         raise ValueError(f"`missing`={missing!r} is for tables, and these are images.")
@@ -135,7 +141,8 @@ def _frame(where: str, x: Any) -> pd.DataFrame:
             f"{array.dtype} of the shape {array.shape}. A pandas DataFrame can hold both numbers "
             "and strings."
         )
-    return pd.DataFrame(array).infer_objects()
+    # What a masked array hides is missing.
+    return pd.DataFrame(x if isinstance(x, np.ma.MaskedArray) else array).infer_objects()
 
 
 def _check_images(where: str, x: Any) -> np.ndarray:

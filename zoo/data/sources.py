@@ -119,6 +119,11 @@ def load_data(
     one_of("on_corrupt", on_corrupt, ("refuse", "skip"))
     one_of("missing", missing, ("refuse", "impute"))
     by_classes = one_of("split_by", split_by, ("examples", "classes")) == "classes"
+    if not _is_folder(source) and (image_size is not None or color is not None):
+        raise ValueError(
+            "`image_size` and `color` are for folders of images, and the source is none; "
+            f"received image_size={image_size!r}, color={color!r}."
+        )
     if _is_table(source):
         found = _read_table(source, target, missing)
     elif target is not None:
@@ -130,15 +135,10 @@ def load_data(
         from zoo.data.folder import read_folder  # the other sources do without TensorFlow
 
         found = read_folder(Path(source), image_size, color, on_corrupt, not by_classes)
-    elif image_size is not None or color is not None:
-        raise ValueError(
-            "`image_size` and `color` are for folders of images, and the source is none; "
-            f"received image_size={image_size!r}, color={color!r}."
-        )
     elif isinstance(source, str) and source in _NAMED:
         found = _NAMED[source](source)
     elif isinstance(source, str | os.PathLike):
-        found = _read_npz(Path(source))
+        found = _read_npz(Path(source), missing=missing)
     else:
         found = read_arrays(source, missing)
     split = split_classes if by_classes else split_examples
@@ -165,9 +165,12 @@ def _read_table(
     is_frame = isinstance(source, pd.DataFrame)
     name = "DataFrame" if is_frame else Path(source).stem
     frame = as_frame(source, ())
+    target = str(target) if isinstance(target, int) else target  # as columns are named
     if target is None:
         return from_arrays(name, frame, None, missing=missing)
     targets = [target] if isinstance(target, str) else list(target)
+    if not targets or len(set(targets)) < len(targets):
+        raise ValueError(f"`target` must name one column or several, received {target!r}.")
     require_columns(frame, targets, "As `target`, the columns")
     x = frame.drop(columns=targets)
     return from_arrays(name, x, frame[targets], missing=missing)
@@ -224,7 +227,9 @@ _NAMED: dict[str, Callable[[str], Source]] = {
 # Files and arrays.
 
 
-def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
+def _read_npz(
+    path: Path, class_names: Sequence[str] | None = None, missing: str = "refuse"
+) -> Source:
     if not path.is_file():
         close = difflib.get_close_matches(str(path), _NAMED, n=2)
         raise ValueError(
@@ -250,7 +255,8 @@ def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
     for keys in (("x_train", "y_train", "x_test", "y_test"), ("x", "y")):
         images_alone = set(arrays) == {key for key in keys if key.startswith("x")}
         if images_alone or set(keys) <= set(arrays):
-            return from_arrays(path.stem, *map(arrays.get, keys), class_names=class_names)
+            found = map(arrays.get, keys)
+            return from_arrays(path.stem, *found, class_names=class_names, missing=missing)
     raise ValueError(
         f"{path} holds the arrays {', '.join(arrays) or '(none)'}. Expected x and y, or x_train, "
         "y_train, x_test and y_test (an autoencoder does without those of y). Rename them, or pass "
