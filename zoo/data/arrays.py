@@ -125,6 +125,12 @@ def _examples(
     if kind == "sequences" or (kind is None and any(map(are_sequences, given.values()))):
         return read_sequences(given)
     if all(_is_table(where, x) for where, x in given.items()):
+        widths = [np.shape(x)[1] for x in given.values() if not isinstance(x, pd.DataFrame)]
+        if len(set(widths)) > 1:
+            raise ValueError(
+                f"Training and test rows must have the same columns; received {widths[0]} and "
+                f"{widths[1]}."
+            )
         return read_frames([_frame(where, x) for where, x in given.items()], missing)
     if missing != "refuse":
         raise ValueError(f"`missing`={missing!r} is for tables, and these are images.")
@@ -148,7 +154,8 @@ def _frame(where: str, x: Any) -> pd.DataFrame:
             f"{array.dtype} of the shape {array.shape}. A pandas DataFrame can hold both numbers "
             "and strings."
         )
-    return pd.DataFrame(array).infer_objects()
+    # What a masked array hides is missing.
+    return pd.DataFrame(x if isinstance(x, np.ma.MaskedArray) else array).infer_objects()
 
 
 def _check_images(where: str, x: Any) -> np.ndarray:

@@ -22,8 +22,8 @@ from zoo.data.columns import SUFFIXES, as_frame, require_columns
 from zoo.data.dataset import Dataset, Source
 from zoo.data.folder import read_folder
 from zoo.data.labels import FEW
-from zoo.data.preparation import KINDS
 from zoo.data.pictures import MAX_PIXELS
+from zoo.data.preparation import KINDS
 from zoo.data.split import split_classes, split_examples
 from zoo.data.texts import are_texts, is_folder_of_texts, read_folder_of_texts
 
@@ -155,6 +155,13 @@ def load_data(
     if kind is not None:
         one_of("kind", kind, KINDS)
     by_classes = one_of("split_by", split_by, ("examples", "classes")) == "classes"
+    of_folders = (image_size, color, background, max_pixels)
+    if not _is_folder(source) and of_folders != (None, None, "white", MAX_PIXELS):
+        raise ValueError(
+            "`image_size`, `color`, `background` and `max_pixels` are for folders of images, and "
+            f"the source is none; received image_size={image_size!r}, color={color!r}, "
+            f"background={background!r}, max_pixels={max_pixels!r}."
+        )
     if _is_table(source):
         found = _read_table(source, target, missing, kind)
     elif target is not None:
@@ -168,16 +175,10 @@ def load_data(
         found = read_folder(
             Path(source), image_size, color, background, max_pixels, on_corrupt, not by_classes
         )
-    elif (image_size, color, background, max_pixels) != (None, None, "white", MAX_PIXELS):
-        raise ValueError(
-            "`image_size`, `color`, `background` and `max_pixels` are for folders of images, and "
-            f"the source is none; received image_size={image_size!r}, color={color!r}, "
-            f"background={background!r}, max_pixels={max_pixels!r}."
-        )
     elif isinstance(source, str) and source in _NAMED:
         found = _NAMED[source](source)
     elif isinstance(source, str | os.PathLike):
-        found = _read_npz(Path(source))
+        found = _read_npz(Path(source), missing=missing)
     else:
         found = read_arrays(_collected(source), missing, kind)
     split = split_classes if by_classes else split_examples
@@ -239,9 +240,12 @@ def _read_table(
     is_frame = isinstance(source, pd.DataFrame)
     name = "DataFrame" if is_frame else Path(source).stem
     frame = as_frame(source, ())
+    target = str(target) if isinstance(target, int) else target  # as columns are named
     if target is None:
         return from_arrays(name, frame, None, missing=missing, kind=kind)
     targets = [target] if isinstance(target, str) else list(target)
+    if not targets or len(set(targets)) < len(targets):
+        raise ValueError(f"`target` must name one column or several, received {target!r}.")
     require_columns(frame, targets, "As `target`, the columns")
     x, y = frame.drop(columns=targets), frame[targets]
     counts = [key for key in targets if pd.api.types.is_integer_dtype(y[key].dtype)]
@@ -300,7 +304,9 @@ _NAMED: dict[str, Callable[[str], Source]] = {
 # Files and arrays.
 
 
-def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
+def _read_npz(
+    path: Path, class_names: Sequence[str] | None = None, missing: str = "refuse"
+) -> Source:
     if not path.is_file():
         close = difflib.get_close_matches(str(path), _NAMED, n=2)
         raise ValueError(
@@ -326,7 +332,8 @@ def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
     for keys in (("x_train", "y_train", "x_test", "y_test"), ("x", "y")):
         images_alone = set(arrays) == {key for key in keys if key.startswith("x")}
         if images_alone or set(keys) <= set(arrays):
-            return from_arrays(path.stem, *map(arrays.get, keys), class_names=class_names)
+            found = map(arrays.get, keys)
+            return from_arrays(path.stem, *found, class_names=class_names, missing=missing)
     raise ValueError(
         f"{path} holds the arrays {', '.join(arrays) or '(none)'}. Expected x and y, or x_train, "
         "y_train, x_test and y_test (an autoencoder does without those of y). Rename them, or pass "
