@@ -173,7 +173,7 @@ BAD_ARRAYS = {
     "objects": (GOOD_X.astype(object), GOOD_Y, "received object"),
     "strings": (np.full((60, 6, 5), "a"), GOOD_Y, "received <U1"),
     "flat": (GOOD_X.reshape(60, -1), GOOD_Y, r"received the shape \(60, 30\)"),
-    "ragged": ([np.zeros((size, 4)) for size in (4, 5, 4)], [0, 1, 2], "differ in shape"),
+    "ragged": ([np.zeros((4, size)) for size in (4, 5, 4)], [0, 1, 2], "differ in shape"),
     "none": (GOOD_X[:0], GOOD_Y[:0], r"received the shape \(0, 6, 5, 1\)"),
     "lengths": (GOOD_X, GOOD_Y[:-1], "60 images and 59 labels"),
     "one-hot": (GOOD_X, np.eye(3)[GOOD_Y], "argmax"),

@@ -144,6 +144,11 @@ def load_data(
     if kind is not None:
         one_of("kind", kind, KINDS)
     by_classes = one_of("split_by", split_by, ("examples", "classes")) == "classes"
+    if (image_size is not None or color is not None) and not _is_folder(source):
+        raise ValueError(
+            "`image_size` and `color` are for folders of images, and the source is none; "
+            f"received image_size={image_size!r}, color={color!r}."
+        )
     if _is_table(source):
         found = _read_table(source, target, missing, kind)
     elif target is not None:
@@ -157,15 +162,10 @@ def load_data(
         from zoo.data.folder import read_folder  # the other sources do without TensorFlow
 
         found = read_folder(Path(source), image_size, color, on_corrupt, not by_classes)
-    elif image_size is not None or color is not None:
-        raise ValueError(
-            "`image_size` and `color` are for folders of images, and the source is none; "
-            f"received image_size={image_size!r}, color={color!r}."
-        )
     elif isinstance(source, str) and source in _NAMED:
         found = _NAMED[source](source)
     elif isinstance(source, str | os.PathLike):
-        found = _read_npz(Path(source))
+        found = _read_npz(Path(source), kind=kind)
     else:
         found = read_arrays(_collected(source), missing, kind)
     split = split_classes if by_classes else split_examples
@@ -286,7 +286,9 @@ _NAMED: dict[str, Callable[[str], Source]] = {
 # Files and arrays.
 
 
-def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
+def _read_npz(
+    path: Path, class_names: Sequence[str] | None = None, kind: str | None = None
+) -> Source:
     if not path.is_file():
         close = difflib.get_close_matches(str(path), _NAMED, n=2)
         raise ValueError(
@@ -312,7 +314,8 @@ def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
     for keys in (("x_train", "y_train", "x_test", "y_test"), ("x", "y")):
         images_alone = set(arrays) == {key for key in keys if key.startswith("x")}
         if images_alone or set(keys) <= set(arrays):
-            return from_arrays(path.stem, *map(arrays.get, keys), class_names=class_names)
+            found = map(arrays.get, keys)
+            return from_arrays(path.stem, *found, class_names=class_names, kind=kind)
     raise ValueError(
         f"{path} holds the arrays {', '.join(arrays) or '(none)'}. Expected x and y, or x_train, "
         "y_train, x_test and y_test (an autoencoder does without those of y). Rename them, or pass "
