@@ -172,7 +172,7 @@ BAD_ARRAYS = {
     "int64": (GOOD_X.astype(int), GOOD_Y, r"received int64.*astype\('uint8'\)"),
     "objects": (GOOD_X.astype(object), GOOD_Y, "received object"),
     "strings": (np.full((60, 6, 5), "a"), GOOD_Y, "received <U1"),
-    "ragged": ([np.zeros((size, 4)) for size in (4, 5, 4)], [0, 1, 2], "differ in shape"),
+    "ragged": ([np.zeros((4, size)) for size in (4, 5, 4)], [0, 1, 2], "differ in shape"),
     "none": (GOOD_X[:0], GOOD_Y[:0], r"received the shape \(0, 6, 5, 1\)"),
     "lengths": (GOOD_X, GOOD_Y[:-1], "60 examples and 59 labels"),
     "single": (GOOD_X, np.r_[GOOD_Y[:-1], 3], "Class '3' has a single example"),

@@ -120,11 +120,13 @@ def _examples(
     given: Mapping[str, Any], missing: str, kind: str | None
 ) -> tuple[list[np.ndarray], Preparation | None]:
     """Give the examples of each part, and their preparation where it was found out."""
-    if kind == "texts" or (kind is None and all(map(are_texts, given.values()))):
-        return [as_texts(where, x) for where, x in given.items()], TextPreparation()
-    if kind == "sequences" or (kind is None and any(map(are_sequences, given.values()))):
-        return read_sequences(given)
-    if all(_is_table(where, x) for where, x in given.items()):
+    if kind is None and all(map(are_texts, given.values())):
+        kind = "texts"
+    if kind is None and any(map(are_sequences, given.values())):
+        kind = "sequences"
+    if kind not in ("texts", "sequences") and all(
+        _is_table(where, x) for where, x in given.items()
+    ):
         widths = [np.shape(x)[1] for x in given.values() if not isinstance(x, pd.DataFrame)]
         if len(set(widths)) > 1:
             raise ValueError(
@@ -133,7 +135,11 @@ def _examples(
             )
         return read_frames([_frame(where, x) for where, x in given.items()], missing)
     if missing != "refuse":
-        raise ValueError(f"`missing`={missing!r} is for tables, and these are images.")
+        raise ValueError(f"`missing`={missing!r} is for tables, and these are none.")
+    if kind == "texts":
+        return [as_texts(where, x) for where, x in given.items()], TextPreparation()
+    if kind == "sequences":
+        return read_sequences(given)
     return [_check_images(where, x) for where, x in given.items()], None
 
 

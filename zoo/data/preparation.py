@@ -80,10 +80,6 @@ class Preparation(abc.ABC):
         """
         return outputs
 
-    def names(self, x: Any) -> list[str]:
-        """Name the examples that people gave, as `__call__` takes them, such as by their files."""
-        return list(map(str, range(len(self(x)))))
-
     @abc.abstractmethod
     def __call__(self, x: Any) -> np.ndarray:
         """Make examples ready for the model.

@@ -178,7 +178,7 @@ def load_data(
     elif isinstance(source, str) and source in _NAMED:
         found = _NAMED[source](source)
     elif isinstance(source, str | os.PathLike):
-        found = _read_npz(Path(source), missing=missing)
+        found = _read_npz(Path(source), missing=missing, kind=kind)
     else:
         found = read_arrays(_collected(source), missing, kind)
     split = split_classes if by_classes else split_examples
@@ -305,7 +305,10 @@ _NAMED: dict[str, Callable[[str], Source]] = {
 
 
 def _read_npz(
-    path: Path, class_names: Sequence[str] | None = None, missing: str = "refuse"
+    path: Path,
+    class_names: Sequence[str] | None = None,
+    missing: str = "refuse",
+    kind: str | None = None,
 ) -> Source:
     if not path.is_file():
         close = difflib.get_close_matches(str(path), _NAMED, n=2)
@@ -333,7 +336,8 @@ def _read_npz(
         images_alone = set(arrays) == {key for key in keys if key.startswith("x")}
         if images_alone or set(keys) <= set(arrays):
             found = map(arrays.get, keys)
-            return from_arrays(path.stem, *found, class_names=class_names, missing=missing)
+            options: dict[str, Any] = dict(class_names=class_names, missing=missing, kind=kind)
+            return from_arrays(path.stem, *found, **options)
     raise ValueError(
         f"{path} holds the arrays {', '.join(arrays) or '(none)'}. Expected x and y, or x_train, "
         "y_train, x_test and y_test (an autoencoder does without those of y). Rename them, or pass "

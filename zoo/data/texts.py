@@ -54,10 +54,13 @@ def _is_path(item: Any) -> bool:
 
 
 def are_texts(x: Any) -> bool:
-    """Tell a list, or another column, of strings from other examples."""
+    """Tell a list, or another column, of strings from other examples, and from paths of images."""
     if not isinstance(x, list | tuple | np.ndarray | pd.Series):
         return False
-    return len(x) > 0 and all(isinstance(item, str | os.PathLike) for item in x)
+    return len(x) > 0 and all(
+        isinstance(item, str | os.PathLike) and not str(item).lower().endswith(_IMAGES)
+        for item in x
+    )
 
 
 def as_texts(where: str, x: Any) -> np.ndarray:
@@ -106,6 +109,8 @@ def as_texts(where: str, x: Any) -> np.ndarray:
 
 def read_text(path: Path) -> str:
     """Read a file in UTF-8, without blank lines around."""
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is no file: give the path of a .txt file.")
     try:
         content = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -132,7 +137,8 @@ def text_targets(given: Mapping[str, Any]) -> list[np.ndarray] | None:
         >>> text_targets({"the data": ["good", "bad", "good", "bad"]}) is None
         True
     """
-    columns = [y.squeeze(axis=1) if np.shape(y)[1:] == (1,) else y for y in given.values()]
+    columns = [np.asarray(y, object) for y in given.values()]
+    columns = [y[:, 0] if y.shape[1:] == (1,) else y for y in columns]
     if not all(map(are_texts, columns)):
         return None
     values = [text for column in columns for text in column]
@@ -143,8 +149,12 @@ def text_targets(given: Mapping[str, Any]) -> list[np.ndarray] | None:
 
 def is_folder_of_texts(path: Path) -> bool:
     """Tell a folder with .txt files, there or in its folders, from one of images."""
-    suffixes = {file.suffix.lower() for file in path.rglob("*") if file.is_file()}
-    return ".txt" in suffixes and suffixes.isdisjoint(_IMAGES)
+    found = False
+    for file in path.rglob("*"):
+        if file.suffix.lower() in _IMAGES:
+            return False
+        found = found or file.suffix.lower() == ".txt"
+    return found
 
 
 def read_folder_of_texts(path: Path) -> tuple[list[Any], list[str] | None]:
@@ -179,7 +189,9 @@ def read_folder_of_texts(path: Path) -> tuple[list[Any], list[str] | None]:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() == ".txt")
+    files = sorted(
+        file for file in folder.glob("[!.]*") if file.suffix.lower() == ".txt" and file.is_file()
+    )
     if not files:
         raise ValueError(
             f"{folder} holds no .txt file. Expected one file a text, in a folder or in one folder "
