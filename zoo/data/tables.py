@@ -226,7 +226,9 @@ def encoded(frame: pd.DataFrame, preparation: TablePreparation) -> np.ndarray:
             values[:, index] = col.numbers_of(name, column)
         else:
             texts = col.texts_of(column)
-            values[:, index] = texts.map({name: code for code, name in enumerate(known)})
+            values[:, index] = texts.map(
+                {name: code for code, name in enumerate(known) if name is not None}
+            )
             unknown = texts[np.isnan(values[:, index]) & texts.notna().to_numpy()].unique()
             if len(unknown) and preparation.missing == "refuse":
                 raise ValueError(
