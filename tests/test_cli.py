@@ -1,5 +1,6 @@
 """The command line and the import of the packages, as a user meets them: in fresh processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import click
 import pytest
+from PIL import Image
 
 import tuning
+import tuning.cli
 import zoo
 import zoo.cli
 from zoo.terminal import Command
+from zoo.training.recipe import DEFAULTS
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -85,11 +89,13 @@ def test_list_and_describe():
 
 
 def test_train_then_export_then_refuse(tmp_path):
-    train = ("train", "mlp_tiny", "digits", "--epochs", "1", "--directory", str(tmp_path / "run"))
+    train = ("train", "mlp_tiny", "digits", "--epochs", "3", "--directory", str(tmp_path / "run"))
     trained = keras_zoo(*train, "--argument", "hidden_units=(16,)")
     assert (trained.returncode, trained.stderr) == (0, "")
-    epoch, *results = trained.stdout.splitlines()
-    assert epoch.startswith("20/20 - ")
+    *epochs, _, _, _ = trained.stdout.splitlines()
+    assert [line[:9] for line in epochs] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert "val_accuracy 0." in epochs[0]
+    results = trained.stdout.splitlines()[3:]
     assert results[0].startswith("test accuracy: 0.")
     assert not {"\r", "\b", "\x1b"} & set(trained.stdout)
     assert (tmp_path / "run" / "learning_curves.png").stat().st_size > 5000
@@ -127,6 +133,48 @@ def test_a_verifier_is_trained_exported_and_searched(tmp_path):
     assert (tmp_path / "search" / "report.png").exists()
 
 
+def test_a_table_is_trained_on_and_predicted(tmp_path):
+    rows = [
+        f"{age},{city},{age * 300 + 9000 * (city == 'Oslo')}"
+        for age in range(20, 70)
+        for city in ("Oslo", "Rome")
+    ]
+    table = tmp_path / "people.csv"
+    table.write_text("\n".join(["age,city,income", *(f"{row}.5" for row in rows)]))
+    options = ("--directory", str(tmp_path / "run"), "--epochs", "60", "--learning-rate", "0.01")
+    more = ("--target", "income", "--early-stopping", "9", "--json")
+    trained = keras_zoo("train", "mlp_tiny", str(table), *options, *more)
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["metrics"]["r2"] > 0.5
+    output = tmp_path / "found.csv"
+    predicted = keras_zoo("predict", str(tmp_path / "run"), str(table), "--output", str(output))
+    assert predicted.returncode == 0, predicted.stderr
+    header, first, *others = output.read_text().splitlines()
+    assert header == "example,income"
+    assert float(first.split(",")[1]) > 5000
+    assert len(others) == 99
+    shown = keras_zoo("predict", str(tmp_path / "run"), str(table), "--json")
+    assert json.loads(shown.stdout)[0]["example"] == "0"
+
+
+def test_pictures_are_predicted_by_their_class_names(tmp_path, digits):
+    for index in range(40):
+        label = digits.train.labels[index] % 2
+        folder = tmp_path / "images" / ("even", "odd")[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = (digits.train.examples([index])[0, :, :, 0] * 255).astype("uint8")
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    options = ("--directory", str(tmp_path / "run"), "--epochs", "30", "--learning-rate", "0.01")
+    told = ("--color", "grey", "--augment", "shift=1", "--class-weight", "odd=2", "--quiet")
+    train = ("train", "mlp_tiny", str(tmp_path / "images"))
+    trained = keras_zoo(*train, *options, *told, "--validation-fraction", "0")
+    assert (trained.returncode, trained.stdout) == (0, ""), trained.stderr
+    files = sorted(map(str, (tmp_path / "images" / "odd").iterdir()))[:3]
+    lines = keras_zoo("predict", str(tmp_path / "run"), *files).stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines] == files
+    assert {line.split("  ")[1] for line in lines} <= {"even", "odd"}
+
+
 TRAIN = ("train", "mlp_tiny", "digits", "--directory", "unused")
 
 
@@ -137,14 +185,13 @@ TRAIN = ("train", "mlp_tiny", "digits", "--directory", "unused")
         (("list", "--task", "classify"), "Did you mean 'classification'?"),
         (("describe", "vgg61"), "Did you mean"),
         (("train", "mlp", "digitz", "--directory", "unused"), "digits"),
-        ((*TRAIN, "--argument", "x"), "KEY=VALUE"),
         ((*TRAIN, "--task-argument", "x=1"), "'classification' has no argument 'x'"),
         ((*TRAIN, "--batch-size", "0"), "Error: --batch-size must be an integer"),
         (
             (*TRAIN[:-1], "tests"),
             "Choose another --directory, delete it, or pass --resume to go on",
         ),
-        (("export", "nowhere", "unused"), "holds no complete run"),
+        (("export", "nowhere", "unused"), "holds no run with a complete epoch"),
     ],
 )
 def test_mistakes_are_told_in_a_line(arguments, message, capsys):
@@ -195,7 +242,7 @@ def test_a_command_that_is_stopped_says_how_to_go_on(tmp_path):
     command = [sys.executable, "-uc", program, *train]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with subprocess.Popen(command, **pipes) as process:
-        while not process.stdout.readline().startswith("Epoch 3/"):
+        while not process.stdout.readline().startswith("epoch 3/"):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
@@ -204,8 +251,21 @@ def test_a_command_that_is_stopped_says_how_to_go_on(tmp_path):
     assert "Traceback" not in told
     resumed = keras_zoo(*train, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert "Epoch 2/30" not in resumed.stdout
+    assert "epoch 3/30" not in resumed.stdout
+    assert "epoch 4/30" in resumed.stdout or "epoch 5/30" in resumed.stdout
     assert "test accuracy: 0." in resumed.stdout
+
+
+@pytest.mark.parametrize("pair", ["x", "=1"])
+def test_pairs_without_a_key_are_a_wrong_usage(pair):
+    wrong = keras_zoo(*TRAIN, "--argument", pair)
+    assert wrong.returncode == 2
+    assert "Expected KEY=VALUE" in wrong.stderr
+
+
+def test_every_value_of_a_recipe_is_an_option_of_both_commands():
+    for command in (zoo.cli.main.commands["train"], tuning.cli.main):
+        assert set(DEFAULTS) <= {parameter.name for parameter in command.params}
 
 
 def test_tensorflow_is_heard_by_whom_asks_for_it():

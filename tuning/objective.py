@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import keras_tuner
+from keras_tuner.src.engine.objective import create_objective
 
 from zoo.arguments import one_of
 from zoo.tasks import Task
@@ -85,7 +85,7 @@ def make_objective(objective: Any, direction: str | None, task: Task) -> Objecti
     if not isinstance(objective, str):
         raise ValueError(f"`objective` must be a name or a function, received {objective!r}.")
     try:
-        inferred = direction or keras_tuner.engine.objective.create_objective(objective).direction
+        inferred = direction or create_objective(objective).direction
     except ValueError as error:
         raise ValueError(
             f"Whether {objective!r} is to rise or to fall is not known: give `direction`='max' or "

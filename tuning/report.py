@@ -170,18 +170,19 @@ class SearchResult:
             )
         return table
 
-    def plot(self, path: str | os.PathLike[str]) -> Path:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Path | Any:
         """Draw the scores trial by trial, and against the most telling hyperparameters.
 
         Args:
-            path: Where the picture goes; its suffix gives the format, such as `.png`.
+            path: Where the picture goes; its suffix gives the format, such as `.png`. Without one,
+                nothing is written.
 
         Returns:
-            The path.
+            The path, or matplotlib's figure where none is given.
         """
         from tuning.plots import draw_search  # matplotlib is loaded only to draw
 
-        return draw_search(self, Path(path))
+        return draw_search(self, None if path is None else Path(path))
 
 
 def best_of(trials: Sequence[TrialRecord], direction: str) -> TrialRecord | None:

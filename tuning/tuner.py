@@ -17,9 +17,9 @@ from keras_tuner.src.engine.tuner_utils import TunerCallback
 
 from tuning.hypermodels import ZooHyperModel
 from tuning.objective import Objective
-from tuning.oracles import SearchOracle
+from tuning.oracles import HyperbandOracle, SearchOracle
 from tuning.progress import Progress
-from tuning.report import trial_record
+from tuning.report import best_of, trial_record
 from zoo.data import Dataset
 from zoo.training.fit import BestWeights
 from zoo.training.runs import MODEL, RunKeeper, load_state
@@ -144,6 +144,20 @@ class SearchTuner(keras_tuner.Tuner):
         super().on_trial_end(trial)
         ended = self.oracle.get_trial(trial.trial_id)
         self.progress.end_trial(trial_record(ended, self.oracle, self.hypermodel))
+        self._keep_best_model()
+
+    def _keep_best_model(self) -> None:
+        """Delete the models that nobody will ask for; Hyperband can go on with any."""
+        if isinstance(self.oracle, HyperbandOracle):
+            return
+        records = {
+            key: trial_record(self.oracle.trials[key], self.oracle, self.hypermodel)
+            for key in self.oracle.end_order
+        }
+        best = best_of(list(records.values()), self.objective.direction)
+        for key, record in records.items():
+            if record is not best:
+                self.model_path(key).unlink(missing_ok=True)
 
 
 def _one_line(error: Exception) -> str:

@@ -82,7 +82,7 @@ def claimed(
         else:
             if found:
                 _clear(directory, record)
-            write_json(directory / record, {**plain, "versions": _versions()})
+            write_json(directory / record, {**plain, "versions": versions()})
         yield directory
 
 
@@ -160,6 +160,21 @@ def refusing_damage(path: Path) -> Iterator[None]:
         ) from error
 
 
+def versions() -> dict[str, str]:
+    """Tell what is at work.
+
+    Returns:
+        Versions of Python and of the packages that numbers depend on, by name.
+
+    Example:
+        >>> list(versions())
+        ['python', 'keras-zoo', 'keras', 'tensorflow', 'keras-tuner', 'numpy']
+    """
+    packages = ("keras-zoo", "keras", "tensorflow", "keras-tuner", "numpy")
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), **found}
+
+
 def _plain(identity: Mapping[str, Any], record: str) -> dict[str, Any]:
     plain = {}
     for key, value in identity.items():
@@ -227,8 +242,8 @@ def _holder(directory: Path) -> str:
 
 def _clear(directory: Path, record: str) -> None:
     """Delete what the directory holds; the record stays, so that a kill leaves nothing foreign."""
-    versions = read_json(directory / record).get("versions")
-    if not isinstance(versions, dict) or "keras-zoo" not in versions:
+    written_by = read_json(directory / record).get("versions")
+    if not isinstance(written_by, dict) or "keras-zoo" not in written_by:
         raise ValueError(
             f"{str(directory / record)!r} was not written by keras-zoo, so its directory is not "
             "overwritten. Choose another directory, or delete it."
@@ -275,9 +290,3 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
-
-
-def _versions() -> dict[str, str]:
-    packages = ("keras-zoo", "keras", "tensorflow", "keras-tuner", "numpy")
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), **found}

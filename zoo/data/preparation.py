@@ -80,10 +80,6 @@ class Preparation(abc.ABC):
         """
         return outputs
 
-    def names(self, x: Any) -> list[str]:
-        """Name the examples that people gave, as `__call__` takes them, such as by their files."""
-        return list(map(str, range(len(self(x)))))
-
     @abc.abstractmethod
     def __call__(self, x: Any) -> np.ndarray:
         """Make examples ready for the model.
@@ -97,6 +93,17 @@ class Preparation(abc.ABC):
         Raises:
             ValueError: If they are no such examples, or would be taken for others in silence.
         """
+
+    def names(self, x: Any) -> list[str]:
+        """Name each of the examples, for reports.
+
+        Args:
+            x: What people have, as for a call.
+
+        Returns:
+            Paths where they are files, else "0", "1", ...
+        """
+        return [str(index) for index in range(len(self(x)))]
 
     @abc.abstractmethod
     def __str__(self) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 
 def plain(text: object) -> str:
@@ -36,3 +40,24 @@ def show_image(axes: Axes, image: np.ndarray) -> None:
     """
     colour = image.shape[-1] == 3
     axes.imshow(np.clip(image if colour else image[..., 0], 0, 1), "gray", vmin=0, vmax=1)
+
+
+def written(figure: Figure, path: Path | None, dpi: int = 120) -> Path | Any:
+    """Write a figure where a path is given, else hand it over.
+
+    Args:
+        figure: What is drawn.
+        path: Where to write it.
+        dpi: Dots per inch of what is written.
+
+    Returns:
+        `path`, or the figure.
+
+    Example:
+        >>> written(Figure(), None)
+        <Figure size 640x480 with 0 Axes>
+    """
+    if path is None:  # the type says Any, so that callers with a path need not tell the two apart
+        return figure
+    figure.savefig(path, dpi=dpi)
+    return path

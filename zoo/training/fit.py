@@ -101,6 +101,8 @@ def fit_model(
     finite = _Finite()
     if best is None and recipe.early_stopping:
         best = BestWeights(task.objective, task.direction, recipe.early_stopping)
+    if keeper:
+        keeper.best = best
     # The caller's come before what restores weights, and that before what is then kept.
     carried = [
         _Reseed(recipe.seed),
@@ -108,7 +110,7 @@ def fit_model(
         *judging.pop("callbacks", ()),
         *callbacks,
         *([best] if best else []),
-        _Keeping(keeper, finite, best, lambda: task.finish(model, data)),
+        _Keeping(keeper, finite, lambda: task.finish(model, data)),
     ]
     history = model.fit(
         batches,
@@ -176,7 +178,6 @@ class BestWeights(keras.callbacks.Callback):
         self.objective, self.direction, self.patience = objective, direction, patience
         self.epoch: int | None = None
         self.value, self.weights = math.nan, cast(Any, None)
-        self.new = False
 
     def is_better(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """Take note of an epoch, and tell whether it is the best so far."""
@@ -194,8 +195,7 @@ class BestWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keep the weights if they are the best, and stop if they have not been for long."""
-        self.new = self.is_better(epoch, logs or {})
-        if self.new:
+        if self.is_better(epoch, logs or {}):
             self.weights = self.model.get_weights()
         if self.is_over(epoch):
             self.model.stop_training = True
@@ -209,8 +209,11 @@ class BestWeights(keras.callbacks.Callback):
 class Keeper(Protocol):
     """What writes down a training; see `zoo.training.runs`."""
 
-    def keep(self, model: keras.Model, epoch: int, logs: Mapping[str, Any], best: bool) -> None:
-        """Keep an epoch, and whether it is the best so far."""
+    best: BestWeights | None
+    """What knows the best weights, where training stops early."""
+
+    def keep(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
+        """Keep an epoch."""
 
     def end(self, model: keras.Model, epochs: int) -> None:
         """Keep the model as the training leaves it."""
@@ -219,16 +222,14 @@ class Keeper(Protocol):
 class _Keeping(keras.callbacks.Callback):
     """Hands what is good to the keeper, once the task has settled what follows from the weights."""
 
-    def __init__(
-        self, keeper: Keeper | None, finite: _Finite, best: BestWeights | None, finish: Any
-    ) -> None:
+    def __init__(self, keeper: Keeper | None, finite: _Finite, finish: Any) -> None:
         super().__init__()
-        self.keeper, self.finite, self.best, self.finish = keeper, finite, best, finish
+        self.keeper, self.finite, self.finish = keeper, finite, finish
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.keeper and not self.finite.bad:
             logs = {"learning_rate": float(self.model.optimizer.learning_rate), **(logs or {})}
-            self.keeper.keep(self.model, epoch, logs, bool(self.best and self.best.new))
+            self.keeper.keep(self.model, epoch, logs)
 
     def on_train_end(self, logs: Logs = None) -> None:
         if not self.finite.bad:

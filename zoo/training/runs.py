@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
 import zoo.losses
 import zoo.metrics  # noqa: F401
@@ -22,8 +25,9 @@ from zoo.records import read_json, refusing_damage, write_json
 from zoo.training.fit import BestWeights
 from zoo.training.recipe import Recipe
 
-CONFIG, MODEL, BEST = "config.json", "model.keras", ".best.keras"
+CONFIG, MODEL, BEST = "config.json", "model.keras", ".best-"
 HISTORY, METRICS, STATE = "history.csv", "metrics.json", "state.json"
+WRITING_SHARE = 0.03  # of the time; what short epochs gave is kept in memory until it is due
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -95,7 +99,7 @@ class Run:
         """
         prepare = self.preparation
         if self.task.split_by == "classes" and isinstance(x, tuple) and len(x) == 2:
-            prepared = keras.ops.convert_to_numpy(keras.ops.stack([prepare(half) for half in x]))
+            prepared = ops.convert_to_numpy(ops.stack([prepare(half) for half in x]))
         else:
             prepared = prepare(x)
         return self.task.predict(self.model, prepared, self.config["data"])
@@ -209,14 +213,21 @@ class RunKeeper:
 
     Args:
         directory: Where.
-        every_epoch: Whether to write after each epoch, so that a training that is killed goes on;
-            else only at the end.
+        every_epoch: Whether to write after each epoch, so that a training that is killed goes on
+            (where epochs are short, as often as writing costs little); else only at the end.
+
+    Attributes:
+        rows: What each epoch logged.
+        best: Knows the best weights, which are kept, too.
     """
 
     def __init__(self, directory: Path, *, every_epoch: bool = True) -> None:
         self.directory = directory
         self.every_epoch = every_epoch
         self.rows: list[dict[str, float]] = []
+        self._due = 0.0  # when the next writing is worth its time
+        self._unwritten: list[np.ndarray] = []
+        self.best: BestWeights | None = None
 
     def resume(
         self, model: keras.Model, recipe: Recipe, steps: int, best: BestWeights | None
@@ -254,36 +265,64 @@ class RunKeeper:
     def _resume_best(self, model: keras.Model, best: BestWeights) -> bool:
         for epoch, row in enumerate(self.rows):
             best.is_better(epoch, row)
-        last = model.get_weights()
-        if (self.directory / BEST).exists():
-            load_state(model, self.directory / BEST)
-        best.weights = model.get_weights()
-        if not best.is_over(len(self.rows) - 1):
-            load_state(model, self.directory / MODEL)
-            model.set_weights(last)
-            return False
-        return True
+        path = self.directory / f"{BEST}{best.epoch}.npz"
+        best.weights = model.get_weights()  # of a training that had ended
+        if path.exists():
+            with refusing_damage(path), np.load(path) as arrays:
+                best.weights = [arrays[f"arr_{number}"] for number in range(len(arrays))]
+        if best.is_over(len(self.rows) - 1):
+            model.set_weights(best.weights)
+            return True
+        return False
 
-    def keep(self, model: keras.Model, epoch: int, logs: Mapping[str, Any], best: bool) -> None:
-        """Keep an epoch, and whether it is the best so far."""
+    def keep(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
+        """Keep an epoch: on disk, or where epochs are short for now in memory."""
         self.rows.append({"epoch": epoch + 1, **numbers_of(logs)})
-        if self.every_epoch:
+        if not self.every_epoch:
+            return
+        if time.monotonic() >= self._due:
             self._write(model)
-        if self.every_epoch and best:  # another name for the file, which is never written into
-            with replacing(self.directory / BEST) as draft:
-                os.link(self.directory / MODEL, draft)
+        else:
+            self._unwritten = [ops.convert_to_numpy(v).copy() for v in _state(model)]
+
+    def flush(self, model: keras.Model) -> None:
+        """Write what is only in memory, after whatever ended the training."""
+        if self._unwritten:
+            for variable, value in zip(_state(model), self._unwritten, strict=True):
+                variable.assign(value)
+            self._write(model)
 
     def end(self, model: keras.Model, epochs: int) -> None:
         """Keep the model as the training leaves it: with the best weights, and what is settled."""
         if self.rows:
             self._write(model)
             write_json(self.directory / STATE, {"epochs": epochs, "done": len(self.rows)})
-            (self.directory / BEST).unlink(missing_ok=True)
+            for path in self.directory.glob(f"{BEST}*"):
+                path.unlink()
 
     def _write(self, model: keras.Model) -> None:
+        began = time.monotonic()
+        older = list(self.directory.glob(f"{BEST}*"))
+        if self.best and self.best.epoch is not None and self.every_epoch:
+            path = self.directory / f"{BEST}{self.best.epoch}.npz"
+            if path in older:
+                older.remove(path)
+            else:
+                with replacing(path) as draft:
+                    np.savez(draft, *self.best.weights)
         write_table(self.directory / HISTORY, self.rows)
         with replacing(self.directory / MODEL) as draft:
             model.save(draft)
+        for path in older:  # only now: a kill before leaves the model that they belong to
+            path.unlink()
+        self._unwritten = []
+        now = time.monotonic()
+        self._due = now + (now - began) / WRITING_SHARE
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    """Give all that a training changes, but for its metrics."""
+    return [*model.variables, *model.optimizer.variables]
 
 
 def columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:

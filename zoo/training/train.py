@@ -38,7 +38,8 @@ def train(
     """Build a model, fit it, evaluate it on the test part, and keep everything in a directory.
 
     The directory holds `config.json` (model, task, data, recipe, versions), `model.keras` (the
-    model and its optimizer after the last good epoch, replaced as a whole each epoch),
+    model and its optimizer after the last good epoch, replaced as a whole each epoch
+    or, where epochs take less than seconds, as often as writing costs little),
     `history.csv`, and, once the training is complete, `metrics.json`. The same seed gives the same
     numbers on the same machine, also when the training was interrupted. One process at a time
     writes into it.
@@ -150,12 +151,14 @@ def _fit(
             verbose=verbose,
         )
     except FloatingPointError as error:
+        keeper.flush(model)
         done = len(keeper.rows)
         kept = f"{where!r} holds the model after epoch {done}. " if done else ""
         raise FloatingPointError(
             f"{error} {kept}Begin anew there with other values by overwrite=True."
         ) from error
-    except KeyboardInterrupt as error:
+    except BaseException as error:
+        keeper.flush(model)
         error.add_note(
             f"{where!r} holds {len(keeper.rows)} of {recipe.epochs} epochs: call zoo.train with "
             "the same arguments and resume=True to go on."
