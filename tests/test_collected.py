@@ -105,7 +105,7 @@ BAD = {
     "empty": (slices((X, Y)).take(0), "is empty"),
     "weights": (slices((X, Y, Y)), r"must be \(x, y\), or x alone.*\(ndarray, .*"),
     "dictionary": (slices(({"a": X, "b": X}, Y)), r"received \(dict, "),
-    "sparse": (slices((tf.sparse.eye(9), Y[:9])).batch(2), r"received \(SparseTensorValue"),
+    "two inputs": (slices(((X, X), Y)), r"received \(tuple, "),
     "in a pair": ((Batches(X, Y), slices((X, Y)).repeat()), "the test part has no finite"),
     "not UTF-8": (slices(([b"\xff\xfe"] * 9, Y[:9])), "A string of the data is no UTF-8"),
 }

@@ -164,11 +164,12 @@ def test_bad_sequences_are_refused(x, message):
         (np.ones((21, 2)), "at most 20 steps.* 0 has 21"),
         ([np.ones((3, 2)), np.ones((3, 4))], r"2 features a step; sequence 1 .* \(3, 4\)"),
         (np.array([[1, 2], [np.nan, 2]]), "holds NaN"),
+        (np.full((2, 2), 1e300), "too large"),
         (np.array([[1, 2], [0, 0], [1, 2]]), "Step 1 of sequence 0 equals 0"),
         (np.zeros((3, 2)), "Step 0 of sequence 0 equals 0"),
         ("a.csv", "received str"),
     ],
-    ids=["long", "features", "NaN", "mask", "all mask", "path"],
+    ids=["long", "features", "NaN", "large", "mask", "all mask", "path"],
 )
 def test_examples_that_would_be_misread_are_refused(data, x, message):
     with pytest.raises(ValueError, match=message):

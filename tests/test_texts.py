@@ -1,7 +1,9 @@
 """Texts: files, folders, lists, columns of a table; their labels, targets and batches."""
 
 import json
+import os
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +93,7 @@ def test_folders_can_set_the_test_part_aside(tmp_path):
     assert sorted(data.test.examples()) == sorted(WORDS[20:])
 
 
+@pytest.mark.filterwarnings("ignore:.*passed over")
 def test_a_folder_of_images_with_a_note_stays_one_of_images(tmp_path):
     from PIL import Image
 
@@ -101,6 +104,9 @@ def test_a_folder_of_images_with_a_note_stays_one_of_images(tmp_path):
     data = zoo.load_data(tmp_path)
     assert data.preparation.kind == "images"
     (tmp_path / "README.txt").write_text("Photos.")
+    assert zoo.load_data(tmp_path).preparation.kind == "images"
+    for file in tmp_path.rglob("*.png"):
+        file.rename(file.with_suffix(""))
     assert zoo.load_data(tmp_path).preparation.kind == "images"
 
 
@@ -129,6 +135,24 @@ def test_a_column_of_a_table_with_other_targets():
     assert zoo.load_data(frame[["text", "price"]], target="price", kind="texts").is_regression
     with pytest.raises(ValueError, match=r"one column .* there are 2, text, sense"):
         zoo.load_data(frame, target="price", kind="texts")
+
+
+def test_a_network_of_ones_own_trains_and_predicts(tmp_path):
+    data = zoo.load_data(
+        (
+            [f"{'ja' if index % 2 else 'nein'} {index}" for index in range(60)],
+            [index % 2 for index in range(60)],
+        )
+    )
+    words = keras.layers.TextVectorization(50, output_sequence_length=3)
+    words.adapt(data.train.examples().tolist())
+    inner = [keras.layers.Embedding(50, 4), keras.layers.GlobalAveragePooling1D()]
+    layers = [keras.Input((), dtype="string"), words, *inner, keras.layers.Dense(2, "softmax")]
+    values = {"epochs": 15, "batch_size": 8, "learning_rate": 0.05, "verbose": 0}
+    run = zoo.train(
+        keras.Sequential(layers), data, task="classification", directory=tmp_path / "r", **values
+    )
+    assert run.predict(["ja 70", "nein 71"])["class"].tolist() == ["1", "0"]
 
 
 @pytest.mark.parametrize("labels", [np.arange(30) % 2, [text.upper() for text in WORDS]])
@@ -211,5 +235,7 @@ def test_paths_of_images_are_no_texts():
 def test_folders_without_texts_are_refused(tmp_path):
     write(tmp_path / "a", WORDS)
     (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "1.txt").symlink_to(tmp_path / "a" / "00.txt")
+    os.mkfifo(tmp_path / "b" / "2.txt")
     with pytest.raises(ValueError, match=r"b holds no \.txt file"):
         zoo.load_data(tmp_path)

@@ -85,7 +85,7 @@ def _pair(where: str, element: Any) -> tuple[Any, Any]:
 
 
 def _is_nested(half: Any) -> bool:
-    # Ragged and sparse tensors have no array.
+    # Such as a dictionary of inputs, or a tuple of them.
     return not (half is None or np.isscalar(half) or hasattr(half, "__array__"))
 
 

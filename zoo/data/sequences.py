@@ -199,10 +199,12 @@ def _as_sequences(where: str, x: Any) -> list[np.ndarray]:
                 f"Sequences must be numbers, (time, features) or (time,), with a step at least; "
                 f"sequence {index} of {where} is {steps.dtype} of the shape {np.shape(item)}."
             )
-        if not np.isfinite(steps).all():
+        with np.errstate(over="ignore"):
+            is_finite = np.isfinite(steps.astype(np.float32)).all()
+        if not is_finite:
             raise ValueError(
-                f"Sequence {index} of {where} holds NaN or infinite values: fill them in, or leave "
-                "these steps out."
+                f"Sequence {index} of {where} holds NaN, or infinite or too large values (above "
+                "3e38): fill them in, or leave these steps out."
             )
         sequences.append(steps.astype(np.float64))
     return sequences

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from zoo.data.pictures import leads_out, visible
 from zoo.data.preparation import Preparation
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
@@ -148,13 +149,16 @@ def text_targets(given: Mapping[str, Any]) -> list[np.ndarray] | None:
 
 
 def is_folder_of_texts(path: Path) -> bool:
-    """Tell a folder with .txt files, there or in its folders, from one of images."""
-    found = False
+    """Tell a folder that holds .txt files above all, at any depth, from one of images."""
+    texts, others = 0, 0
     for file in path.rglob("*"):
         if file.suffix.lower() in _IMAGES:
             return False
-        found = found or file.suffix.lower() == ".txt"
-    return found
+        if file.suffix.lower() == ".txt":
+            texts += 1
+        elif file.is_file():  # an image can do without a suffix
+            others += 1
+    return texts > others
 
 
 def read_folder_of_texts(path: Path) -> tuple[list[Any], list[str] | None]:
@@ -171,13 +175,7 @@ def read_folder_of_texts(path: Path) -> tuple[list[Any], list[str] | None]:
     Raises:
         ValueError: If there are none in it, or in a class.
     """
-    folders = sorted(
-        (item for item in path.iterdir() if item.is_dir() and not item.name.startswith(".")),
-        key=lambda folder: [
-            (int(piece), "") if piece.isdecimal() else (-1, piece)
-            for piece in re.split(r"(\d+)", folder.name)
-        ],
-    )
+    folders = [item for item in visible(path) if item.is_dir()]
     if {folder.name for folder in folders} == {"train", "test"}:
         (train, names), (test, other) = map(read_folder_of_texts, (path / "train", path / "test"))
         return [*train, *test], names and [*names, *set(other or ()).difference(names)]
@@ -189,12 +187,15 @@ def read_folder_of_texts(path: Path) -> tuple[list[Any], list[str] | None]:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(
-        file for file in folder.glob("[!.]*") if file.suffix.lower() == ".txt" and file.is_file()
-    )
+    root = folder.resolve()
+    files = [
+        file
+        for file in visible(folder)
+        if file.suffix.lower() == ".txt" and file.is_file() and not leads_out(file, root)
+    ]
     if not files:
         raise ValueError(
             f"{folder} holds no .txt file. Expected one file a text, in a folder or in one folder "
-            "a class."
+            "a class. (Links that lead out are not followed.)"
         )
     return files

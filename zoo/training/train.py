@@ -224,7 +224,8 @@ def _functional(model: keras.Model, data: Dataset) -> keras.Model:
     """Turn a Sequential or a subclassed model into a Functional one with the same layers."""
     if hasattr(model, "output_names"):
         return model
-    inputs = keras.Input(data.input_shape)
+    dtype = "string" if data.preparation.kind == "texts" else None
+    inputs = keras.Input(data.input_shape, dtype=dtype)
     outputs = model.call(inputs) if isinstance(model, keras.Sequential) else model(inputs)
     return keras.Model(inputs, outputs, name=model.name)
 
