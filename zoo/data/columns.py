@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 
 SUFFIXES = (".csv", ".parquet")
 MOST_CATEGORIES = 1000
+_DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}\b")
 
 
 def read_file(path: Path) -> pd.DataFrame:
@@ -142,13 +144,17 @@ def is_category(name: str, column: pd.Series) -> bool:
     if kind == "string":
         return True
     if kind.startswith(("date", "time", "period")):
-        raise ValueError(
-            f"The column {name!r} holds dates or times: make numbers of them, for example the day "
-            "of the week by .dt.dayofweek or the days since the first, or leave it out."
-        )
+        raise _no_dates(name)
     raise ValueError(
         f"The column {name!r} holds values of the kind {kind!r}, and must hold numbers only, or "
         "strings only: convert it, or leave it out."
+    )
+
+
+def _no_dates(name: str) -> ValueError:
+    return ValueError(
+        f"The column {name!r} holds dates or times: make numbers of them, for example the day of "
+        "the week by .dt.dayofweek or the days since the first, or leave it out."
     )
 
 
@@ -209,14 +215,30 @@ def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
             f"The column {name!r} has {len(found)} categories, more than {MOST_CATEGORIES}: join "
             "the rare ones, or leave it out."
         )
-    parsed = pd.to_numeric(pd.Series(found, dtype=object), errors="coerce")
-    if len(found) / 2 < parsed.notna().sum() < len(found):
-        odd = found[int(np.flatnonzero(parsed.isna())[0])]
-        raise ValueError(
-            f"The column {name!r} holds numbers, but also {odd!r}: make it missing, for example "
-            f"by pandas.read_csv(path, na_values=[{odd!r}])."
-        )
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        _require_words(name, found)
     return tuple(found)
+
+
+def _require_words(name: str, found: Sequence[str]) -> None:
+    """Refuse numbers and dates that were written as text."""
+    if sum(_DATE.match(text) is not None for text in found) > len(found) / 2:
+        raise _no_dates(name)
+    plain = pd.Series(found, dtype=object).str.replace(",", "")  # 1,234
+    is_number = pd.to_numeric(plain, errors="coerce").notna()
+    if is_number.sum() <= len(found) / 2:
+        return
+    if is_number.all():
+        raise ValueError(
+            f"The column {name!r} holds numbers as text, such as {found[0]!r}: convert them, for "
+            "example by pandas.to_numeric or pandas.read_csv(path, thousands=','), or say that "
+            "they are categories by .astype('category')."
+        )
+    odd = found[int(np.flatnonzero(~is_number)[0])]
+    raise ValueError(
+        f"The column {name!r} holds numbers, but also {odd!r}: make it missing, for example by "
+        f"pandas.read_csv(path, na_values=[{odd!r}])."
+    )
 
 
 def listed(names: Sequence[Any], most: int = 5) -> str:
