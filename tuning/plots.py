@@ -68,8 +68,8 @@ def telling(result: SearchResult) -> list[str]:
         >>> trials = [TrialRecord(i, "COMPLETED", i % 2 / 2, {"a": i // 5, "b": i % 2}, 1.0)
         ...           for i in range(10)]
         >>> rows = {"a": Int(1, 2), "b": Int(1, 2)}
-        >>> nowhere = [{}, None, None, Path(), Path()]
-        >>> telling(SearchResult("mlp", "score", "max", tuple(trials), rows, *nowhere))
+        >>> made = [Path(), Path()]  # not looked at, as the best values
+        >>> telling(SearchResult("mlp", "score", "max", tuple(trials), rows, {}, {}, {}, *made))
         ['b', 'a']
     """
     shares = {}

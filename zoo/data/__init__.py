@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from zoo.data.part import Part
     from zoo.data.preparation import Preparation
     from zoo.data.sampling import ClassBatches, PairBatches
+    from zoo.data.sequences import SequencePreparation
     from zoo.data.sources import load_data
     from zoo.data.tables import TablePreparation
+    from zoo.data.texts import TextPreparation
     from zoo.data.views import with_rotations
 
 # Where each public name is defined.
@@ -30,7 +32,9 @@ _homes = {
     "PairBatches": "zoo.data.sampling",
     "Part": "zoo.data.part",
     "Preparation": "zoo.data.preparation",
+    "SequencePreparation": "zoo.data.sequences",
     "TablePreparation": "zoo.data.tables",
+    "TextPreparation": "zoo.data.texts",
     "cut_to_ink": "zoo.data.ink",
     "feed": "zoo.data.feeding",
     "load_data": "zoo.data.sources",
@@ -46,7 +50,9 @@ __all__ = [
     "PairBatches",
     "Part",
     "Preparation",
+    "SequencePreparation",
     "TablePreparation",
+    "TextPreparation",
     "cut_to_ink",
     "feed",
     "load_data",

@@ -12,15 +12,18 @@ from zoo.data.dataset import Source
 from zoo.data.labels import Labels, read_labels
 from zoo.data.part import Part
 from zoo.data.preparation import Preparation
+from zoo.data.sequences import are_sequences, read_sequences
 from zoo.data.tables import read_frames
+from zoo.data.texts import TextPreparation, are_texts, as_texts, text_targets
 
 
-def read_arrays(source: Any, missing: str = "refuse") -> Source:
+def read_arrays(source: Any, missing: str = "refuse", kind: str | None = None) -> Source:
     """Check arrays that a caller gives.
 
     Args:
         source: `(x, y)` or `((x_train, y_train), (x_test, y_test))`; see `zoo.load_data`.
         missing: "refuse" or "impute".
+        kind: What the examples are; `None` finds out.
 
     Returns:
         What they hold.
@@ -34,9 +37,9 @@ def read_arrays(source: Any, missing: str = "refuse") -> Source:
     """
     is_pair = isinstance(source, tuple | list) and len(source) == 2
     if is_pair and all(isinstance(half, tuple | list) and len(half) == 2 for half in source):
-        return from_arrays("arrays", *source[0], *source[1], missing=missing)
+        return from_arrays("arrays", *source[0], *source[1], missing=missing, kind=kind)
     if is_pair:
-        return from_arrays("arrays", *source, missing=missing)
+        return from_arrays("arrays", *source, missing=missing, kind=kind)
     raise ValueError(
         "`source` must be a name, a path, a DataFrame, (x, y) or ((x_train, y_train), (x_test, "
         f"y_test)); received {type(source).__name__}."
@@ -52,19 +55,22 @@ def from_arrays(
     *,
     class_names: Sequence[str] | None = None,
     missing: str = "refuse",
+    kind: str | None = None,
 ) -> Source:
     """Check examples and labels, and bring them into the form that parts have.
 
     Args:
         name: What the data are called.
         x: Images, (n, height, width) or (n, height, width, channels), uint8 or floats in [0, 1]; or
-            rows of a table, (n, columns), or a DataFrame.
+            rows of a table, (n, columns), or a DataFrame; or sequences, as `read_sequences` takes
+            them, or texts.
         y: Labels, as `read_labels` takes them; `None` puts all examples in class 0.
         x_test: Examples set aside as test part, or `None`.
         y_test: Their labels, or `None`.
         class_names: Name of class 0, 1, ...; `None` names classes by their labels.
         missing: Whether missing values of a table are refused ("refuse"), or become the mean or no
             category ("impute").
+        kind: What the examples are: "sequences", "texts" or others; `None` finds out.
 
     Returns:
         What they hold.
@@ -84,7 +90,7 @@ def from_arrays(
         )
     wheres = ["the training part", "the test part"] if has_test else ["the data"]
     given = dict(zip(wheres, (x, x_test), strict=False))
-    examples, preparation = _examples(given, missing)
+    examples, preparation = _examples(given, missing, kind)
     if has_test and examples[1].shape[1:] != examples[0].shape[1:]:
         raise ValueError(
             f"Training and test examples must have one shape; received {examples[0].shape[1:]} and "
@@ -94,7 +100,10 @@ def from_arrays(
         names = tuple(class_names or ("0",))
         labels = Labels([np.zeros(len(part), np.int64) for part in examples], names)
     else:
-        labels = read_labels(dict(zip(wheres, (y, y_test), strict=False)), class_names)
+        targets = dict(zip(wheres, (y, y_test), strict=False))
+        is_plain = class_names is None and isinstance(preparation, TextPreparation)
+        texts = text_targets(targets) if is_plain else None
+        labels = Labels(texts) if texts else read_labels(targets, class_names)
     parts = []
     for where, part, values in zip(wheres, examples, labels.parts, strict=True):
         if len(part) != len(values):
@@ -108,9 +117,13 @@ def from_arrays(
 
 
 def _examples(
-    given: Mapping[str, Any], missing: str
+    given: Mapping[str, Any], missing: str, kind: str | None
 ) -> tuple[list[np.ndarray], Preparation | None]:
     """Give the examples of each part, and their preparation where it was found out."""
+    if kind == "texts" or (kind is None and all(map(are_texts, given.values()))):
+        return [as_texts(where, x) for where, x in given.items()], TextPreparation()
+    if kind == "sequences" or (kind is None and any(map(are_sequences, given.values()))):
+        return read_sequences(given)
     if all(_is_table(where, x) for where, x in given.items()):
         return read_frames([_frame(where, x) for where, x in given.items()], missing)
     if missing != "refuse":

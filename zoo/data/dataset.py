@@ -83,6 +83,8 @@ class Dataset:
         labels = f"{self.num_classes} classes"
         if self.is_regression:
             labels = f"target {', '.join(self.target_names)}"
+        elif not self.class_names:
+            labels = "texts as targets"
         return f"{self.name}: {', '.join(sizes)} {self.preparation}, {labels}"
 
 

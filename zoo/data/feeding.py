@@ -39,9 +39,11 @@ def feed(batches: keras.utils.PyDataset) -> Any:
         # Each time that Keras begins an epoch, it runs this anew.
         yield from batches
 
-    signature = keras.tree.map_structure(
-        lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), batches[0]
-    )
+    def specification(array: Any) -> tf.TensorSpec:
+        dtype = tf.string if array.dtype.kind in "OU" else array.dtype
+        return tf.TensorSpec((None, *array.shape[1:]), dtype)
+
+    signature = keras.tree.map_structure(specification, batches[0])
     fed = tf.data.Dataset.from_generator(epoch, output_signature=signature)
     fed = fed.apply(tf.data.experimental.assert_cardinality(len(batches)))
     return fed.prefetch(2).with_options(untuned)

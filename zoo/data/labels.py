@@ -44,9 +44,9 @@ def read_labels(given: Mapping[str, Any], class_names: Sequence[str] | None = No
         ('target',)
     """
     arrays = [_as_array(where, y) for where, y in given.items()]
-    if len({array.shape[1:] for array in arrays}) > 1:
-        shapes = " and ".join(str(array.shape) for array in arrays)
-        raise ValueError(f"Labels of the parts must be alike; received the shapes {shapes}.")
+    if len({(array.shape[1:], array.dtype.kind == "U") for array in arrays}) > 1:
+        forms = " and ".join(f"{array.dtype} of shape {array.shape}" for array in arrays)
+        raise ValueError(f"Labels of the parts must be alike; received {forms}.")
     where, y = " and ".join(given), np.concatenate(arrays)
     ends = np.cumsum([len(array) for array in arrays])[:-1]
     columns = _names(next(iter(given.values())), y)
@@ -99,6 +99,8 @@ def _plain(y: Any) -> Any:
     if isinstance(y, pd.Series):
         return y.reset_index(drop=True)
     array = np.asarray(y)
+    if array.dtype.kind == "U" and isinstance(y, list | tuple):
+        array = np.asarray(y, dtype=object)  # of ["a", 1], NumPy makes two strings
     if array.ndim > 2:
         raise ValueError(f"received the shape {array.shape}.")
     return array

@@ -54,9 +54,7 @@ class ArrayExamples:
 
     def fingerprint(self) -> str:
         """Hash the whole content."""
-        if self.array.dtype.kind in "OU":
-            return digest("\0".join(map(str, self.array.flat)).encode())
-        return digest(str(self.array.dtype).encode(), np.ascontiguousarray(self.array).data)
+        return digest(str(self.array.dtype).encode(), _content(self.array))
 
 
 class Part:
@@ -64,7 +62,8 @@ class Part:
 
     Args:
         examples: Where the examples are kept; an array, as `ArrayExamples` takes it, in memory.
-        labels: One for each of `examples`: a class, int64 (n,), or values, float32 (n, targets).
+        labels: One for each of `examples`: a class, int64 (n,); values, float32 (n, targets);
+            or a text, object (n,).
         rows: Which of `examples` make up the part, and in which order; `None` takes all.
 
     Attributes:
@@ -173,8 +172,15 @@ class Part:
             >>> data.test.fingerprint() == other.test.fingerprint()
             False
         """
-        rows, labels = np.ascontiguousarray(self.rows), np.ascontiguousarray(self.labels)
-        return digest(self._source.fingerprint().encode(), rows.data, labels.data)
+        contents = _content(self.rows), _content(self.labels)
+        return digest(self._source.fingerprint().encode(), *contents)
+
+
+def _content(array: np.ndarray) -> Any:
+    """Give what `digest` takes of an array."""
+    if array.dtype.kind in "OU":
+        return repr(array.tolist()).encode()
+    return np.ascontiguousarray(array).data
 
 
 def digest(*contents: Any) -> str:

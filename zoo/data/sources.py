@@ -17,9 +17,12 @@ from sklearn.datasets import fetch_olivetti_faces, load_digits
 
 from zoo.arguments import integer, one_of, rate
 from zoo.data.arrays import from_arrays, read_arrays
+from zoo.data.collected import are_batches, collected
 from zoo.data.columns import SUFFIXES, as_frame, require_columns
 from zoo.data.dataset import Dataset, Source
+from zoo.data.preparation import KINDS
 from zoo.data.split import split_classes, split_examples
+from zoo.data.texts import are_texts, is_folder_of_texts, read_folder_of_texts
 
 
 def load_data(
@@ -27,6 +30,7 @@ def load_data(
     *,
     target: str | Sequence[str] | None = None,
     missing: str = "refuse",
+    kind: str | None = None,
     validation_fraction: float = 0.1,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -62,6 +66,22 @@ def load_data(
             - a pandas DataFrame, or the path of a `.csv` or `.parquet` file, with `target`;
             - arrays (n, columns).
 
+            Sequences, (time, features), or (time,) of one feature, in a list. They are padded at
+            their end to the longest; a layer inside the model standardises their steps and masks
+            the padding. Arrays (n, time, features), whose steps all count, need `kind`, as do
+            lists where all are of one length.
+
+            Texts:
+
+            - a list of `str`, or of paths of `.txt` files (UTF-8) of one text each;
+            - the path of a `.txt` file of texts that blank lines part, or of one text a line;
+            - the path of a folder of `.txt` files, of one folder of these a class, or of `train`
+              and `test` with either;
+            - a table with `target` and one other column, by `kind`.
+
+            A `tf.data.Dataset` or a `keras.utils.PyDataset` of known length, of (x, y) or of x
+            alone; or `(train, test)` of them. They are read into memory once.
+
             Arrays, and frames without their target, come with their labels as `(x, y)` or
             `((x_train, y_train), (x_test, y_test))`; or as the path of an `.npz` file with the
             arrays `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test` (in lower or upper
@@ -70,12 +90,15 @@ def load_data(
             Labels are classes where they are integers, strings, booleans or one-hot rows, and
             numbered in sorted order where they are not 0, 1, ... already. Floats are real numbers,
             one or several for each example, even where all are whole: a regression learns them.
+            Strings for texts, of which most occur once, are texts as targets.
             `None` is for models that need no labels, such as autoencoders.
         target: For tables with names: the column that holds the labels, or several columns of
             floats or one-hot; `None` where there are no labels.
         missing: For tables: whether missing values are refused ("refuse"), or imputed ("impute"):
             a missing number is the training part's mean, a missing category, or one that the
             training part lacks, is none of those that are known.
+        kind: What the examples are, "images", "tables", "sequences" or "texts", where their form
+            does not tell.
         validation_fraction: Share of the examples (those not set aside as test part) to validate
             with; 0 makes an empty validation part.
         test_fraction: Share of the examples to test with, where the source sets none aside.
@@ -118,14 +141,18 @@ def load_data(
     integer("seed", seed, minimum=0)
     one_of("on_corrupt", on_corrupt, ("refuse", "skip"))
     one_of("missing", missing, ("refuse", "impute"))
+    if kind is not None:
+        one_of("kind", kind, KINDS)
     by_classes = one_of("split_by", split_by, ("examples", "classes")) == "classes"
     if _is_table(source):
-        found = _read_table(source, target, missing)
+        found = _read_table(source, target, missing, kind)
     elif target is not None:
         raise ValueError(
             "`target` is for tables whose columns have names, and the source is none; received "
             f"target={target!r}."
         )
+    elif _is_texts(source, kind):
+        found = _read_texts(source)
     elif _is_folder(source):
         from zoo.data.folder import read_folder  # the other sources do without TensorFlow
 
@@ -140,13 +167,47 @@ def load_data(
     elif isinstance(source, str | os.PathLike):
         found = _read_npz(Path(source))
     else:
-        found = read_arrays(source, missing)
+        found = read_arrays(_collected(source), missing, kind)
     split = split_classes if by_classes else split_examples
-    return split(found, validation_fraction, test_fraction, seed)
+    data = split(found, validation_fraction, test_fraction, seed)
+    if kind not in (None, data.preparation.kind):
+        raise ValueError(f"`kind` is {kind!r}, but the source holds {data.preparation}.")
+    return data
 
 
 def _is_folder(source: Any) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(source, str | os.PathLike) and source not in _NAMED and os.path.isdir(source)
+
+
+# Texts, and batches of others.
+
+
+def _is_texts(source: Any, kind: str | None) -> bool:
+    if _is_folder(source):
+        return kind == "texts" or (kind is None and is_folder_of_texts(Path(source)))
+    if isinstance(source, str | os.PathLike):
+        return Path(source).suffix.lower() == ".txt"
+    return isinstance(source, list) and are_texts(source)
+
+
+def _read_texts(source: Any) -> Source:
+    if isinstance(source, list):
+        return from_arrays("texts", source, None, kind="texts")
+    path = Path(source)
+    arguments, names = read_folder_of_texts(path) if path.is_dir() else ([path, None], None)
+    return from_arrays(path.resolve().stem, *arguments, class_names=names, kind="texts")
+
+
+def _collected(source: Any) -> Any:
+    if are_batches(source):
+        return collected("the data", source)
+    if isinstance(source, tuple | list) and len(source) == 2 and any(map(are_batches, source)):
+        wheres = ("the training part", "the test part")
+        return tuple(
+            collected(where, part) if are_batches(part) else part
+            for where, part in zip(wheres, source, strict=True)
+        )
+    return source
 
 
 # Tables.
@@ -161,16 +222,17 @@ def _read_table(
     source: pd.DataFrame | str | os.PathLike[str],
     target: str | Sequence[str] | None,
     missing: str,
+    kind: str | None,
 ) -> Source:
     is_frame = isinstance(source, pd.DataFrame)
     name = "DataFrame" if is_frame else Path(source).stem
     frame = as_frame(source, ())
     if target is None:
-        return from_arrays(name, frame, None, missing=missing)
+        return from_arrays(name, frame, None, missing=missing, kind=kind)
     targets = [target] if isinstance(target, str) else list(target)
     require_columns(frame, targets, "As `target`, the columns")
     x = frame.drop(columns=targets)
-    return from_arrays(name, x, frame[targets], missing=missing)
+    return from_arrays(name, x, frame[targets], missing=missing, kind=kind)
 
 
 # Named data sets.

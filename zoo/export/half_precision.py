@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,11 @@ _HALF_TYPES = {types_pb2.DT_HALF, types_pb2.DT_BFLOAT16}
 
 def lowest_precision(layers: Iterable[keras.Layer]) -> str:
     """Give the dtype that decides how exact a model is: a half one where a layer computes in it."""
-    found = {layer.compute_dtype for layer in layers}
+    found = {
+        dtype
+        for layer in layers
+        for dtype in (layer.compute_dtype, *(vars(each).get("dtype") for each in _steps(layer)))
+    }
     return next((dtype for dtype in reversed(HALF_DTYPES) if dtype in found), "float32")
 
 
@@ -43,10 +47,10 @@ def computing_in_float32(layers: Iterable[keras.Layer]) -> Iterator[None]:
             setattr(thing, attribute, value)
 
         for layer in layers:
-            for tensor in _inputs(layer):  # a model casts what it is given to their dtypes
-                if tensor.dtype in HALF_DTYPES:
-                    change(tensor, "_dtype", "float32")
-            for operation in getattr(layer, "operations", ()):  # such as a cast
+            for given in (layer, *_inputs(layer)):  # a model casts to the dtypes of its inputs
+                if getattr(given, "_dtype", None) in HALF_DTYPES:
+                    change(given, "_dtype", "float32")
+            for operation in _steps(layer):
                 if vars(operation).get("dtype") in HALF_DTYPES:
                     change(operation, "dtype", "float32")
             if layer.compute_dtype in HALF_DTYPES:
@@ -70,6 +74,10 @@ def half_operations(directory: Path) -> list[str]:
             if not _HALF_TYPES.isdisjoint([value.type, *value.list.type])
         }
     )
+
+
+def _steps(layer: keras.Layer) -> Sequence[Any]:
+    return getattr(layer, "operations", ())  # of a Functional model: layers, casts, sums
 
 
 def _inputs(layer: keras.Layer) -> list[keras.KerasTensor]:

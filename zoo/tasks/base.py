@@ -91,7 +91,7 @@ class Task(abc.ABC):
         # `call` runs the same layers on other tensors, so the model stays flat; as a layer it would
         # hide its encoder and the name of its output.
         outputs = model.call(layer(inputs))
-        return type(model)(inputs, outputs, name=model.name)
+        return rebuilt(model, inputs, outputs)
 
     @abc.abstractmethod
     def model_arguments(self, data: Dataset) -> dict[str, Any]:
@@ -231,6 +231,12 @@ class Task(abc.ABC):
 
 
 _tasks: dict[str, type[Task]] = {}
+
+
+def rebuilt(model: keras.Model, inputs: Any, outputs: Any) -> keras.Model:
+    """Make a model of other inputs and outputs; a `Sequential` cannot be made so."""
+    cls = keras.Model if isinstance(model, keras.Sequential) else type(model)
+    return cls(inputs, outputs, name=model.name)
 
 
 def check_input(model: keras.Model, data: Dataset) -> None:

@@ -121,7 +121,7 @@ class ReconstructionTask(Task):
         """Serve the whole model, its encoder as `encode` and its decoder as `decode`."""
         return {
             "serving_default": model,
-            "encode": model.get_layer("encoder"),
+            "encode": _encoder(model),
             "decode": model.get_layer("decoder"),
         }
 
@@ -130,10 +130,11 @@ class ReconstructionTask(Task):
         from zoo import plots  # matplotlib is loaded only to draw
 
         encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
-        codes = encoder.predict(self.batches(model, data.test, BATCH), verbose=0)
-        scatter = plots.latent_scatter(
-            codes, data.test.labels, data.class_names, directory / "codes.png"
-        )
+        codes = _encoder(model).predict(self.batches(model, data.test, BATCH), verbose=0)
+        labels, names = data.test.labels, data.class_names
+        if data.is_regression:  # which give no colours
+            labels, names = np.zeros(len(codes), np.int64), ("examples",)
+        scatter = plots.latent_scatter(codes, labels, names, directory / "codes.png")
         if data.preparation.kind != "images":
             return [scatter]
         images = data.test.examples(np.arange(min(SHOWN, len(data.test))))
@@ -143,13 +144,12 @@ class ReconstructionTask(Task):
             rows["damaged"] = keras.ops.convert_to_numpy(noise(images, training=True))
         rebuilt = model(list(rows.values())[-1], training=False)
         rows["rebuilt"] = keras.ops.convert_to_numpy(rebuilt)
-        labels = data.test.labels
         found = np.unique(labels)
-        ends = {data.class_names[label]: int(np.argmax(labels == label)) for label in found}
+        ends = {names[label]: int(np.argmax(labels == label)) for label in found}
         if len(found) == 1:
             ends = {f"image {index}": index for index in range(min(6, len(labels)))}
-        names = list(ends)
-        pairs = list(zip(names, names[1:] + names[:1], strict=True))[:5]
+        shown = list(ends)
+        pairs = list(zip(shown, shown[1:] + shown[:1], strict=True))[:5]
         return [
             plots.image_rows(rows, directory / "reconstructions.png"),
             plots.image_rows(
@@ -161,6 +161,15 @@ class ReconstructionTask(Task):
             ),
             scatter,
         ]
+
+
+def _encoder(model: keras.Model) -> keras.Model:
+    """Give what makes codes of examples, with the model's own preparation in front."""
+    encoder = model.get_layer("encoder")
+    if PREPARATION not in [layer.name for layer in model.layers]:
+        return encoder
+    prepared = model.get_layer(PREPARATION)(model.inputs[0])
+    return keras.Model(model.inputs, encoder.call(prepared), name=encoder.name)
 
 
 def _prepared(model: keras.Model, examples: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from zoo import losses
 from zoo.data import Dataset, Part, feed
-from zoo.tasks.base import BATCH, Task, check_input, outputs_of
+from zoo.tasks.base import BATCH, Task, check_input, outputs_of, rebuilt
 
 OUTPUT = "values"
 
@@ -60,7 +60,7 @@ class RegressionTask(Task):
         mean, scale = _units(data)
         x = keras.layers.Dense(len(mean), name="targets")(model.output)
         values = keras.layers.Rescaling(scale.tolist(), mean.tolist(), dtype="float32", name=OUTPUT)
-        return type(model)(model.input, values(x), name=model.name)
+        return rebuilt(model, model.input, values(x))
 
     def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
         """Make batches of examples and their values."""

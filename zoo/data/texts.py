@@ -1,0 +1,188 @@
+"""Texts: what they are, and where they are read from."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from zoo.data.preparation import Preparation
+
+_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class TextPreparation(Preparation):
+    """Texts, as Python strings; models have layers of their own that take them apart.
+
+    Example:
+        >>> TextPreparation()(["Good day.", "Grüß Gott."])
+        array(['Good day.', 'Grüß Gott.'], dtype=object)
+    """
+
+    kind: ClassVar[str] = "texts"
+    input_shape: tuple[()] = ()
+
+    def names(self, x: Any) -> list[str]:
+        """Name texts by their beginnings."""
+        return [textwrap.shorten(text, 40, placeholder="...") for text in self(x)]
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """See `Preparation`.
+
+        Args:
+            x: A text, or several in a list; a `str` without blanks that ends in .txt is the path of
+                a file, in a list one of a single text. Or a frame of one column.
+        """
+        return as_texts("the examples", [x] if isinstance(x, str) and not _is_path(x) else x)
+
+    def __str__(self) -> str:
+        return "texts"
+
+
+def _is_path(item: Any) -> bool:
+    return isinstance(item, os.PathLike) or (
+        isinstance(item, str) and re.fullmatch(r"\S+\.txt", item, re.IGNORECASE) is not None
+    )
+
+
+def are_texts(x: Any) -> bool:
+    """Tell a list, or another column, of strings from other examples."""
+    if not isinstance(x, list | tuple | np.ndarray | pd.Series):
+        return False
+    return len(x) > 0 and all(isinstance(item, str | os.PathLike) for item in x)
+
+
+def as_texts(where: str, x: Any) -> np.ndarray:
+    """Check texts.
+
+    Args:
+        where: What they are, for messages.
+        x: Texts and paths of files of one text each, in a list or another column; or the path of a
+            file of texts, parted by blank lines or, where there are none, line by line.
+
+    Returns:
+        Strings, object (n,).
+
+    Raises:
+        ValueError: If one is no text or is blank, or a file cannot be read.
+
+    Example:
+        >>> as_texts("the data", ["one", "two"])
+        array(['one', 'two'], dtype=object)
+    """
+    if _is_path(x):
+        content = read_text(Path(x))
+        found = re.split(r"\n\s*\n", content)
+        x = found if len(found) > 1 else content.splitlines()
+    if isinstance(x, pd.DataFrame):
+        if x.shape[1] != 1:
+            raise ValueError(
+                f"Texts are one column of a table beside the target; there are {x.shape[1]}, "
+                f"{', '.join(map(str, x.columns))}. Leave the others out."
+            )
+        x = x.iloc[:, 0]
+    if not isinstance(x, list | tuple | np.ndarray | pd.Series) or not len(x):
+        raise ValueError(
+            f"The texts of {where} must be a list of str, and at least one; received {x!r:.80}."
+        )
+    texts = [read_text(Path(item)) if _is_path(item) else item for item in x]
+    for index, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(
+                f"Text {index} of {where} must be a str that is not blank; received {text!r:.80}."
+            )
+    array = np.empty(len(texts), object)
+    array[:] = list(map(str, texts))  # NumPy's own strings are others
+    return array
+
+
+def read_text(path: Path) -> str:
+    """Read a file in UTF-8, without blank lines around."""
+    try:
+        content = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as a text in UTF-8: {error}.") from error
+    if "\0" in content or not content.strip():
+        raise ValueError(f"{path} is {'no text in UTF-8' if content.strip() else 'blank'}.")
+    return content.strip()
+
+
+def text_targets(given: Mapping[str, Any]) -> list[np.ndarray] | None:
+    """Give the targets of each part as texts; `None` if they are something else.
+
+    Strings of which most occur once are texts, others are classes.
+
+    Args:
+        given: Targets by the name of their part.
+
+    Returns:
+        Strings, object (n,), of each part; or `None`.
+
+    Example:
+        >>> text_targets({"the data": ["Guten Tag.", "Danke."]})
+        [array(['Guten Tag.', 'Danke.'], dtype=object)]
+        >>> text_targets({"the data": ["good", "bad", "good", "bad"]}) is None
+        True
+    """
+    columns = [y.squeeze(axis=1) if np.shape(y)[1:] == (1,) else y for y in given.values()]
+    if not all(map(are_texts, columns)):
+        return None
+    values = [text for column in columns for text in column]
+    if len(set(values)) <= len(values) / 2:
+        return None
+    return [as_texts(f"the targets of {where}", y) for where, y in zip(given, columns, strict=True)]
+
+
+def is_folder_of_texts(path: Path) -> bool:
+    """Tell a folder with .txt files, there or in its folders, from one of images."""
+    suffixes = {file.suffix.lower() for file in path.rglob("*") if file.is_file()}
+    return ".txt" in suffixes and suffixes.isdisjoint(_IMAGES)
+
+
+def read_folder_of_texts(path: Path) -> tuple[list[Any], list[str] | None]:
+    """Find the texts in a folder, one a .txt file.
+
+    Args:
+        path: A folder of files; or of one folder of files a class; or of `train` and `test` with
+            such files or folders.
+
+    Returns:
+        The arguments `x`, `y`, and where there are two parts `x_test`, `y_test`, of `from_arrays`;
+        and the names of the classes, in natural order (2 before 10).
+
+    Raises:
+        ValueError: If there are none in it, or in a class.
+    """
+    folders = sorted(
+        (item for item in path.iterdir() if item.is_dir() and not item.name.startswith(".")),
+        key=lambda folder: [
+            (int(piece), "") if piece.isdecimal() else (-1, piece)
+            for piece in re.split(r"(\d+)", folder.name)
+        ],
+    )
+    if {folder.name for folder in folders} == {"train", "test"}:
+        (train, names), (test, other) = map(read_folder_of_texts, (path / "train", path / "test"))
+        return [*train, *test], names and [*names, *set(other or ()).difference(names)]
+    if not folders:
+        return [_files(path), None], None
+    found = {folder.name: _files(folder) for folder in folders}
+    labels = [name for name, files in found.items() for _ in files]
+    return [[file for files in found.values() for file in files], labels], list(found)
+
+
+def _files(folder: Path) -> list[Path]:
+    files = sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() == ".txt")
+    if not files:
+        raise ValueError(
+            f"{folder} holds no .txt file. Expected one file a text, in a folder or in one folder "
+            "a class."
+        )
+    return files
