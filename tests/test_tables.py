@@ -303,3 +303,11 @@ def test_the_layer_computes_in_float32_and_is_kept_by_its_configuration():
         assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
         np.testing.assert_allclose(outputs, expected, rtol=1e-6)
     assert layer.compute_output_shape((None, 3)) == (None, 4)
+
+
+def test_integers_of_many_values_are_real_numbers_as_the_target_of_a_table():
+    frame = pd.DataFrame({"age": np.arange(90), "income": 1000 * np.arange(90), "few": [0, 1] * 45})
+    assert load_data(frame, target="income").is_regression
+    assert load_data(frame, target="few").class_names == ("0", "1")
+    strings = frame.assign(income=(frame["income"] % 30000).astype(str))
+    assert load_data(strings, target="income").num_classes == 30

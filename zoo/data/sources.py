@@ -20,6 +20,7 @@ from zoo.data.arrays import from_arrays, read_arrays
 from zoo.data.collected import are_batches, collected
 from zoo.data.columns import SUFFIXES, as_frame, require_columns
 from zoo.data.dataset import Dataset, Source
+from zoo.data.labels import FEW
 from zoo.data.preparation import KINDS
 from zoo.data.split import split_classes, split_examples
 from zoo.data.texts import are_texts, is_folder_of_texts, read_folder_of_texts
@@ -93,7 +94,8 @@ def load_data(
             Strings for texts, of which most occur once, are texts as targets.
             `None` is for models that need no labels, such as autoencoders.
         target: For tables with names: the column that holds the labels, or several columns of
-            floats or one-hot; `None` where there are no labels.
+            floats or one-hot; `None` where there are no labels. Integers of more than 20 different
+            values, such as incomes, are real numbers here; make them strings to be classes.
         missing: For tables: whether missing values are refused ("refuse"), or imputed ("impute"):
             a missing number is the training part's mean, a missing category, or one that the
             training part lacks, is none of those that are known.
@@ -231,8 +233,10 @@ def _read_table(
         return from_arrays(name, frame, None, missing=missing, kind=kind)
     targets = [target] if isinstance(target, str) else list(target)
     require_columns(frame, targets, "As `target`, the columns")
-    x = frame.drop(columns=targets)
-    return from_arrays(name, x, frame[targets], missing=missing, kind=kind)
+    x, y = frame.drop(columns=targets), frame[targets]
+    counts = [key for key in targets if pd.api.types.is_integer_dtype(y[key].dtype)]
+    real = [key for key in counts if y[key].nunique() > FEW]
+    return from_arrays(name, x, y.astype(dict.fromkeys(real, float)), missing=missing, kind=kind)
 
 
 # Named data sets.

@@ -99,18 +99,18 @@ def confusion_matrix(
 
 
 def predicted_values(
-    labels: np.ndarray, found: np.ndarray, names: Sequence[str], path: Path
-) -> Path:
+    labels: np.ndarray, found: np.ndarray, names: Sequence[str], path: Path | None = None
+) -> Any:
     """Draw predicted values over true ones, target by target; on the diagonal they are equal.
 
     Args:
         labels: True values, `(examples, targets)`.
         found: Predicted values, `(examples, targets)`.
         names: Names of the targets.
-        path: Where to write the picture.
+        path: Where to write the picture; without one, nothing is written.
 
     Returns:
-        `path`.
+        `path`, or the figure.
 
     Example:
         >>> import tempfile
@@ -126,8 +126,7 @@ def predicted_values(
         axes.axline((float(labels[0, index]),) * 2, slope=1, color="black", linewidth=0.8)
         axes.set(title=plain(names[index]), xlabel="true", ylabel="predicted")
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
-    return path
+    return written(figure, path)
 
 
 def _plain_name(key: str) -> str:
