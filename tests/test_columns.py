@@ -47,7 +47,7 @@ def test_numbers_that_are_said_to_be_categories_are_taken():
 
 def test_ages_as_labels_get_a_hint():
     with pytest.raises(ValueError, match=r"all 25 classes.*amounts are no classes"):
-        load_data(table(FEW)[["age", "pay", "odd"]], target="odd")
+        load_data((table(FEW), FEW))
 
 
 def test_a_missing_value_shows_in_the_outputs_unless_it_is_imputed():
