@@ -38,6 +38,11 @@ def labels_of(y):
         (np.array(["b", "c", "a"])[THREE][:, None], "abc", (THREE + 1) % 3),
         (np.array(["b", "c", "a"], object)[THREE].tolist(), "abc", (THREE + 1) % 3),
         (pd.Categorical(np.array(["b", "c", "a"])[THREE]), "abc", (THREE + 1) % 3),
+        (
+            np.array([0, 2**63, 2**64 - 1], "uint64")[THREE],
+            ("0", str(2**63), str(2**64 - 1)),
+            THREE,
+        ),
         (THREE == 1, ("False", "True"), THREE == 1),
         (np.eye(3)[THREE], "012", THREE),
         (np.eye(3, dtype=bool)[THREE], "012", THREE),

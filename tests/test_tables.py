@@ -139,6 +139,7 @@ BAD_COLUMNS = {
     "huge": (np.arange(100) * 1e300, "'odd' has values"),
     "all huge": ([1e300] * 100, "'odd' has values of 1e\\+300, too large"),
     "tiny": (np.arange(100) * 1e-300, "'odd' has values .* another unit"),
+    "huge integers": ([2**60 + row for row in range(100)], "'odd' has values"),
     "complex": (np.arange(100) * 1j, "'odd' holds values of the kind 'complex'"),
 }
 
@@ -198,7 +199,20 @@ def test_malformed_files_are_refused(tmp_path, text, message):
         load_data(path)
 
 
+def test_what_a_masked_array_hides_is_missing():
+    x = np.ma.masked_greater(np.arange(60).reshape(20, 3), 50)
+    with pytest.raises(ValueError, match=r"'0' \(3\), '1' \(3\), '2' \(3\)"):
+        load_data((x, None))
+
+
 def test_illegal_arguments_are_refused():
+    for targets in ([], ["age", "age"]):
+        with pytest.raises(ValueError, match="`target` must name"):
+            load_data(people(), target=targets)
+    with pytest.raises(ValueError, match="for folders of images"):
+        load_data(people(), image_size=(4, 4))
+    with pytest.raises(ValueError, match="same columns; received 4 and 5"):
+        load_data(((np.zeros((9, 4)), None), (np.zeros((9, 5)), None)))
     with pytest.raises(ValueError, match=r"`target`.* 'incme' .*Did you mean 'income'"):
         load_data(people(), target="incme")
     with pytest.raises(ValueError, match="`target` is for tables"):
@@ -240,6 +254,7 @@ ROW = {"age": 30, "city": "Rome", "member": True}
         np.array([30, "Rome", True], dtype=object),
         np.array([30, 2, 1], "float32"),
         np.array([[30, 2, 1]]),
+        keras.ops.array([[30, 2, 1]]),
     ],
 )
 def test_rows_in_any_form_become_the_same_vector(data, x):
@@ -265,6 +280,8 @@ def test_examples_and_files_are_taken_as_they_were_loaded(data, tmp_path):
         ({**ROW, "age": None}, r"'age' \(1\)"),
         ({**ROW, "age": "old"}, "'age' must hold numbers, received 'old'"),
         ({**ROW, "age": np.inf}, "'age' holds 1 infinite"),
+        ({**ROW, "age": 1e300}, "too large for 32 bits in the columns 'age'"),
+        (pd.concat([people(), people()], axis=1), "same name, 'age', 'city'"),
         ([30, "Rome"], "expected 3 columns, received 2"),
         (np.zeros((2, 4)), "expected 3 columns, received 4"),
         (np.array([30, 3, 1.0]), "'city' holds categories: give their names"),

@@ -125,6 +125,12 @@ def _examples(
     if kind == "sequences" or (kind is None and any(map(are_sequences, given.values()))):
         return read_sequences(given)
     if all(_is_table(where, x) for where, x in given.items()):
+        widths = [np.shape(x)[1] for x in given.values() if not isinstance(x, pd.DataFrame)]
+        if len(set(widths)) > 1:
+            raise ValueError(
+                f"Training and test rows must have the same columns; received {widths[0]} and "
+                f"{widths[1]}."
+            )
         return read_frames([_frame(where, x) for where, x in given.items()], missing)
     if missing != "refuse":
         raise ValueError(f"`missing`={missing!r} is for tables, and these are images.")
@@ -148,7 +154,8 @@ def _frame(where: str, x: Any) -> pd.DataFrame:
             f"{array.dtype} of the shape {array.shape}. A pandas DataFrame can hold both numbers "
             "and strings."
         )
-    return pd.DataFrame(array).infer_objects()
+    # What a masked array hides is missing.
+    return pd.DataFrame(x if isinstance(x, np.ma.MaskedArray) else array).infer_objects()
 
 
 def _check_images(where: str, x: Any) -> np.ndarray:
@@ -161,6 +168,12 @@ def _check_images(where: str, x: Any) -> np.ndarray:
         raise ValueError(
             f"The images of {where} must be (n, height, width, channels) or (n, height, width), "
             f"with no size 0; received the shape {images.shape}."
+        )
+    mend = _odd_layout(images.shape)
+    if mend:
+        raise ValueError(
+            f"The images of {where} have the shape {images.shape}, which is not "
+            f"(n, height, width, channels). {mend}"
         )
     images = images[..., None] if images.ndim == 3 else images
     if images.dtype == np.uint8:
@@ -182,9 +195,47 @@ def _check_images(where: str, x: Any) -> np.ndarray:
             f"{len(bad)} images of {where} hold NaN or infinite values, the first at index "
             f"{bad[0]}. Remove or repair them."
         )
-    if low < 0 or high > 1:
+    if low < 0 or high > 1 or 0 < high <= _DIVIDED_TWICE:
         raise ValueError(
             f"The images of {where} must be floats in [0, 1] (or uint8); received values from "
-            f"{low:g} to {high:g}. Scale them first, for example (x - x.min()) / np.ptp(x)."
+            f"{low:g} to {high:g}. {how_to_scale(low, high)}"
         )
     return images.astype(np.float32, copy=False)
+
+
+_DIVIDED_TWICE = 1.001 / 255  # the largest value of images that were divided by 255 twice
+
+
+def how_to_scale(low: float, high: float) -> str:
+    """Say how to mend images of another scale.
+
+    Args:
+        low: Their smallest value.
+        high: Their largest.
+
+    Returns:
+        A sentence.
+    """
+    if not np.isfinite([low, high]).all():
+        return "Remove or repair those with NaN or infinite values."
+    if low >= 0 and high <= _DIVIDED_TWICE:
+        return "Were they divided by 255 twice? Once is enough."
+    if low >= 0 and high <= 1:
+        return "If they are black and white, pass x.astype('float32')."
+    if low >= 0 and 2 < high <= 255:
+        return "If they are of 0 to 255, pass x.astype('uint8')."
+    if low >= -1 and high <= 1:
+        return "If they are of -1 to 1, pass (x + 1) / 2."
+    return "Scale them first, for example (x - x.min()) / np.ptp(x)."
+
+
+def _odd_layout(shape: tuple[int, ...]) -> str:
+    """Say how to mend images whose axes are in another order; nothing where none is odd."""
+    channels = (1, 2, 3, 4)
+    if len(shape) != 4 or shape[3] in channels:
+        return ""
+    if shape[1] in channels and shape[2] not in channels:
+        return "They look like (n, channels, height, width): pass np.moveaxis(x, 1, -1)."
+    if shape[2] in channels and shape[1] not in channels:
+        return "They look like (height, width, channels, n): pass np.moveaxis(x, -1, 0)."
+    return ""

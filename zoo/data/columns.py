@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ def read_file(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+    header = pd.read_csv(
+        path, header=None, nrows=1, dtype=str, keep_default_na=False, skipinitialspace=True
+    ).iloc[0]
     names = header.tolist()
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
         raise ValueError(
@@ -62,12 +65,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
         index = False if names[0] else 0
-        return pd.read_csv(path, index_col=index, low_memory=False)
+        return pd.read_csv(path, index_col=index, skipinitialspace=True, low_memory=False)
 
 
 def require_distinct(names: Sequence[str]) -> None:
     """Refuse columns of the same name."""
-    twice = [name for name in dict.fromkeys(names) if list(names).count(name) > 1]
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(f"Several columns have the same name, {listed(twice)}: rename them.")
 
@@ -86,22 +89,20 @@ def as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         ValueError: If it has another form.
     """
+    if isinstance(x, str | os.PathLike):
+        x = read_file(Path(x))
     try:
         frame = _as_frame(x, columns)
     except (TypeError, ValueError) as error:
         raise ValueError(f"These are no rows of a table: {error}") from error
     if not len(frame):
         raise ValueError("These are no rows of a table: there is not a single one.")
-    frame = frame.rename(columns=str)
-    require_distinct(frame.columns)
-    return frame
+    return frame.rename(columns=str)
 
 
 def _as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
     if isinstance(x, pd.DataFrame):
         return x
-    if isinstance(x, str | os.PathLike):
-        return read_file(Path(x))
     if isinstance(x, pd.Series):
         return x.to_frame().T.infer_objects()
     if isinstance(x, Mapping):
@@ -123,7 +124,8 @@ def _as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def require_columns(frame: pd.DataFrame, names: Sequence[str], what: str) -> None:
-    """Refuse a frame that lacks some columns."""
+    """Refuse a frame that lacks some columns, or has one of them twice."""
+    require_distinct([name for name in frame.columns if name in names])
     absent = [name for name in names if name not in frame.columns]
     if absent:
         close = difflib.get_close_matches(absent[0], frame.columns, n=1)
@@ -138,6 +140,8 @@ def is_category(name: str, column: pd.Series) -> bool:
     """Tell a column of categories from one of numbers, and refuse what is neither."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return True
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        return False
     kind = pd.api.types.infer_dtype(column, skipna=True)
     if kind in ("integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty"):
         return False
@@ -173,12 +177,12 @@ def numbers_of(name: str, column: pd.Series) -> np.ndarray:
     return values
 
 
-def single_precision(what: str, values: np.ndarray) -> np.ndarray:
-    """Give numbers as float32, if that leaves what tells them apart."""
+def single_precision(what: str, values: np.ndarray, varied: bool = False) -> np.ndarray:
+    """Give numbers as float32, if that leaves what tells them apart (integers: `varied`)."""
     low, high = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
-    if low < high:
+    if low < high or varied:
         spread = np.nanstd(values / max(-low, high)) * max(-low, high)
         lost = np.nanmax(np.abs(single - values))
         if not (1e-30 < spread < 1e30 and lost < spread / 100):

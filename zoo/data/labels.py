@@ -84,7 +84,8 @@ def _as_array(where: str, y: Any) -> np.ndarray:
     elif kinds <= {"boolean"}:
         array = frame.to_numpy(bool)
     elif kinds <= {"integer"}:
-        array = frame.to_numpy(np.int64)
+        fits = all(-(2**63) <= value < 2**63 for name in frame for value in _ends(frame[name]))
+        array = frame.to_numpy(np.int64 if fits else object)
     elif kinds <= {"integer", "floating", "mixed-integer-float", "decimal"}:
         array = frame.to_numpy(np.float64)
     else:
@@ -93,6 +94,10 @@ def _as_array(where: str, y: Any) -> np.ndarray:
             f"kind; received {' and '.join(sorted(kinds))}."
         )
     return array[:, 0] if array.shape[1] == 1 else array
+
+
+def _ends(column: pd.Series) -> list[int]:
+    return [int(column.min()), int(column.max())] if len(column) else []
 
 
 def _plain(y: Any) -> Any:

@@ -98,6 +98,17 @@ class Preparation(abc.ABC):
             ValueError: If they are no such examples, or would be taken for others in silence.
         """
 
+    def names(self, x: Any) -> list[str]:
+        """Name each of the examples, for reports.
+
+        Args:
+            x: What people have, as for a call.
+
+        Returns:
+            Paths where they are files, else "0", "1", ...
+        """
+        return [str(index) for index in range(len(self(x)))]
+
     @abc.abstractmethod
     def __str__(self) -> str:
         """Say what the examples are, in a few words."""

@@ -20,7 +20,9 @@ from zoo.data.arrays import from_arrays, read_arrays
 from zoo.data.collected import are_batches, collected
 from zoo.data.columns import SUFFIXES, as_frame, require_columns
 from zoo.data.dataset import Dataset, Source
+from zoo.data.folder import read_folder
 from zoo.data.labels import FEW
+from zoo.data.pictures import MAX_PIXELS
 from zoo.data.preparation import KINDS
 from zoo.data.split import split_classes, split_examples
 from zoo.data.texts import are_texts, is_folder_of_texts, read_folder_of_texts
@@ -37,6 +39,8 @@ def load_data(
     seed: int = 0,
     image_size: tuple[int, int] | None = None,
     color: str | None = None,
+    background: str = "white",
+    max_pixels: int = MAX_PIXELS,
     on_corrupt: str = "refuse",
     split_by: str = "examples",
 ) -> Dataset:
@@ -57,7 +61,8 @@ def load_data(
             - the path of a folder with one folder of images a class (JPEG, PNG, BMP, WebP, or GIF,
               of which the first frame counts), or with such folders inside `train`, `test` and
               optionally `validation`. Images are read when they are needed, never all at once.
-              Hidden files are passed over, an alpha channel is dropped;
+              They are taken as a viewer shows them. Hidden files are passed over, and with a
+              warning what is no image, no regular file, or a link that leads out of the folder;
             - arrays (n, height, width, channels) or (n, height, width), either uint8 or floats in
               [0, 1].
 
@@ -106,8 +111,12 @@ def load_data(
         test_fraction: Share of the examples to test with, where the source sets none aside.
         seed: Decides the split: the same seed gives the same parts.
         image_size: For folders: height and width, in pixels, that all images are resized to
-            (without keeping their proportions). `None` takes the first image's.
-        color: For folders: "grey", "rgb", or `None`, which takes the first image's.
+            (without keeping their proportions). `None` takes the commonest, with a warning where
+            images differ.
+        color: For folders: "grey", "rgb", or `None`, which takes the commonest likewise.
+        background: For folders: colour under transparent places, a name or "#rrggbb".
+        max_pixels: For folders: pixels that an image may have; larger ones count as corrupt, and
+            are not decoded.
         on_corrupt: For folders: whether files that cannot be decoded are refused ("refuse") or
             left out with a warning ("skip"). All files are decoded once to find them.
         split_by: "examples", or "classes": no class is in two parts. The fractions are shares of
@@ -146,6 +155,13 @@ def load_data(
     if kind is not None:
         one_of("kind", kind, KINDS)
     by_classes = one_of("split_by", split_by, ("examples", "classes")) == "classes"
+    of_folders = (image_size, color, background, max_pixels)
+    if not _is_folder(source) and of_folders != (None, None, "white", MAX_PIXELS):
+        raise ValueError(
+            "`image_size`, `color`, `background` and `max_pixels` are for folders of images, and "
+            f"the source is none; received image_size={image_size!r}, color={color!r}, "
+            f"background={background!r}, max_pixels={max_pixels!r}."
+        )
     if _is_table(source):
         found = _read_table(source, target, missing, kind)
     elif target is not None:
@@ -156,18 +172,13 @@ def load_data(
     elif _is_texts(source, kind):
         found = _read_texts(source)
     elif _is_folder(source):
-        from zoo.data.folder import read_folder  # the other sources do without TensorFlow
-
-        found = read_folder(Path(source), image_size, color, on_corrupt, not by_classes)
-    elif image_size is not None or color is not None:
-        raise ValueError(
-            "`image_size` and `color` are for folders of images, and the source is none; "
-            f"received image_size={image_size!r}, color={color!r}."
+        found = read_folder(
+            Path(source), image_size, color, background, max_pixels, on_corrupt, not by_classes
         )
     elif isinstance(source, str) and source in _NAMED:
         found = _NAMED[source](source)
     elif isinstance(source, str | os.PathLike):
-        found = _read_npz(Path(source))
+        found = _read_npz(Path(source), missing=missing)
     else:
         found = read_arrays(_collected(source), missing, kind)
     split = split_classes if by_classes else split_examples
@@ -229,9 +240,12 @@ def _read_table(
     is_frame = isinstance(source, pd.DataFrame)
     name = "DataFrame" if is_frame else Path(source).stem
     frame = as_frame(source, ())
+    target = str(target) if isinstance(target, int) else target  # as columns are named
     if target is None:
         return from_arrays(name, frame, None, missing=missing, kind=kind)
     targets = [target] if isinstance(target, str) else list(target)
+    if not targets or len(set(targets)) < len(targets):
+        raise ValueError(f"`target` must name one column or several, received {target!r}.")
     require_columns(frame, targets, "As `target`, the columns")
     x, y = frame.drop(columns=targets), frame[targets]
     counts = [key for key in targets if pd.api.types.is_integer_dtype(y[key].dtype)]
@@ -290,7 +304,9 @@ _NAMED: dict[str, Callable[[str], Source]] = {
 # Files and arrays.
 
 
-def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
+def _read_npz(
+    path: Path, class_names: Sequence[str] | None = None, missing: str = "refuse"
+) -> Source:
     if not path.is_file():
         close = difflib.get_close_matches(str(path), _NAMED, n=2)
         raise ValueError(
@@ -316,7 +332,8 @@ def _read_npz(path: Path, class_names: Sequence[str] | None = None) -> Source:
     for keys in (("x_train", "y_train", "x_test", "y_test"), ("x", "y")):
         images_alone = set(arrays) == {key for key in keys if key.startswith("x")}
         if images_alone or set(keys) <= set(arrays):
-            return from_arrays(path.stem, *map(arrays.get, keys), class_names=class_names)
+            found = map(arrays.get, keys)
+            return from_arrays(path.stem, *found, class_names=class_names, missing=missing)
     raise ValueError(
         f"{path} holds the arrays {', '.join(arrays) or '(none)'}. Expected x and y, or x_train, "
         "y_train, x_test and y_test (an autoencoder does without those of y). Rename them, or pass "

@@ -112,7 +112,12 @@ class TablePreparation(Preparation):
         """
         frame = self._frame(x)
         col.require_columns(frame, self.columns, "The columns")
-        return encoded(frame, self).astype(np.float32)
+        values = encoded(frame, self)
+        large = (np.abs(values) > np.finfo(np.float32).max).any(axis=0)  # NaN is not
+        if large.any():
+            names = col.listed([self.columns[index] for index in np.flatnonzero(large)])
+            raise ValueError(f"Values are too large for 32 bits in the columns {names}.")
+        return values.astype(np.float32)
 
     def names(self, x: Any) -> list[str]:
         """Name rows by their index."""
@@ -142,6 +147,8 @@ class TablePreparation(Preparation):
         ]
 
     def _frame(self, x: Any) -> pd.DataFrame:
+        if hasattr(x, "__array__") and not isinstance(x, pd.DataFrame | pd.Series):
+            x = np.asarray(x)
         frame = col.as_frame(x, self.columns)
         if not isinstance(x, np.ndarray) or x.dtype.kind not in "iuf":
             return frame
@@ -190,8 +197,8 @@ def read_frames(
     names = tuple(frames[0].columns)
     if not names:
         raise ValueError("The table has no columns beside its targets.")
-    for frame in frames[1:]:
-        col.require_columns(frame, names, "In the test part, the columns")
+    for frame in frames:
+        col.require_columns(frame, names, "The columns")
     joined = pd.concat([frame[list(names)] for frame in frames])
     categories = tuple(
         col.categories_of(name, joined[name]) if col.is_category(name, joined[name]) else None
@@ -200,14 +207,17 @@ def read_frames(
     preparation = TablePreparation((len(names),), names, categories, missing)
     values = encoded(joined, preparation)
     for index, name in enumerate(names):
-        values[:, index] = col.single_precision(f"The column {name!r}", values[:, index])
+        numbers = values[:, index]
+        # Integers beyond 2**53 may be different, and the same as floats.
+        varied = np.ptp(numbers) == 0 and joined[name].nunique() > 1
+        values[:, index] = col.single_precision(f"The column {name!r}", numbers, varied)
     ends = np.cumsum([len(frame) for frame in frames])[:-1]
     return np.split(values.astype(np.float32), ends), preparation
 
 
 def encoded(frame: pd.DataFrame, preparation: TablePreparation) -> np.ndarray:
     """Give a table's columns as numbers, float64 (n, columns), with codes for categories."""
-    values = np.empty((len(frame), len(preparation.columns)))
+    values = np.empty((len(frame), len(preparation.columns)), order="F")
     categories = preparation.categories or (None,) * len(preparation.columns)
     absent = {}
     for index, (name, known) in enumerate(zip(preparation.columns, categories, strict=True)):
