@@ -45,6 +45,15 @@ def test_numbers_that_are_said_to_be_categories_are_taken():
     assert load_data(frame, target="pay").preparation.categories[0] == ("0", "1", "2")
 
 
+def test_a_file_gives_categories_that_look_like_numbers_as_they_were(tmp_path):
+    frame = table(pd.Categorical(["01234", "20095"] * 50))
+    frame["floor"] = pd.Categorical([1.0, None] * 50)  # which a file holds as 1.0
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    prepare = load_data(frame, target="pay", missing="impute").preparation
+    np.testing.assert_array_equal(prepare(tmp_path / "table.csv"), prepare(frame))
+    assert prepare(frame)[:2, ::2].tolist()[0] == [0, 0]
+
+
 def test_ages_as_labels_get_a_hint():
     with pytest.raises(ValueError, match=r"all 25 classes.*amounts are no classes"):
         load_data((table(FEW), FEW))

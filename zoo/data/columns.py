@@ -19,12 +19,13 @@ MOST_CATEGORIES = 1000
 _DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}\b")
 
 
-def read_file(path: Path) -> pd.DataFrame:
+def read_file(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV or Parquet file.
 
     Args:
         path: The file. The first line of a CSV names the columns; a first column without a name
             counts the rows, as pandas writes it.
+        texts: Columns of a CSV that hold no numbers, whatever they look like.
 
     Returns:
         Its columns.
@@ -38,7 +39,7 @@ def read_file(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
-        return _read_csv(path)
+        return _read_csv(path, texts)
     except ImportError as error:
         raise ImportError(
             f"{path} needs pyarrow to be read: pip install 'keras-zoo[tables]', or save a .csv."
@@ -47,7 +48,7 @@ def read_file(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     header = pd.read_csv(
         path, header=None, nrows=1, dtype=str, keep_default_na=False, skipinitialspace=True
     ).iloc[0]
@@ -65,7 +66,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
         index = False if names[0] else 0
-        return pd.read_csv(path, index_col=index, skipinitialspace=True, low_memory=False)
+        return pd.read_csv(
+            path,
+            index_col=index,
+            skipinitialspace=True,
+            low_memory=False,
+            dtype=dict.fromkeys(texts, str),
+        )
 
 
 def require_distinct(names: Sequence[str]) -> None:
@@ -204,6 +211,13 @@ def texts_of(column: pd.Series) -> pd.Series:
         ),
         na_action="ignore",
     )
+
+
+def are_only_texts(categories: Sequence[str | None]) -> bool:
+    """Tell categories that a file must not give as numbers, such as "01234"."""
+    texts = pd.Series([name for name in categories if name is not None], dtype=object)
+    numbers = pd.to_numeric(texts, errors="coerce").dropna()
+    return bool((texts_of(numbers) != texts[numbers.index]).any())
 
 
 def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
