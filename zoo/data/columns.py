@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,14 +16,16 @@ import pandas as pd
 
 SUFFIXES = (".csv", ".parquet")
 MOST_CATEGORIES = 1000
+_DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}\b")
 
 
-def read_file(path: Path) -> pd.DataFrame:
+def read_file(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV or Parquet file.
 
     Args:
         path: The file. The first line of a CSV names the columns; a first column without a name
             counts the rows, as pandas writes it.
+        texts: Columns of a CSV that hold no numbers, whatever they look like.
 
     Returns:
         Its columns.
@@ -36,7 +39,7 @@ def read_file(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
-        return _read_csv(path)
+        return _read_csv(path, texts)
     except ImportError as error:
         raise ImportError(
             f"{path} needs pyarrow to be read: pip install 'keras-zoo[tables]', or save a .csv."
@@ -45,7 +48,7 @@ def read_file(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     header = pd.read_csv(
         path, header=None, nrows=1, dtype=str, keep_default_na=False, skipinitialspace=True
     ).iloc[0]
@@ -63,7 +66,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
         index = False if names[0] else 0
-        return pd.read_csv(path, index_col=index, skipinitialspace=True, low_memory=False)
+        return pd.read_csv(
+            path,
+            index_col=index,
+            skipinitialspace=True,
+            low_memory=False,
+            dtype=dict.fromkeys(texts, str),
+        )
 
 
 def require_distinct(names: Sequence[str]) -> None:
@@ -146,13 +155,17 @@ def is_category(name: str, column: pd.Series) -> bool:
     if kind == "string":
         return True
     if kind.startswith(("date", "time", "period")):
-        raise ValueError(
-            f"The column {name!r} holds dates or times: make numbers of them, for example the day "
-            "of the week by .dt.dayofweek or the days since the first, or leave it out."
-        )
+        raise _no_dates(name)
     raise ValueError(
         f"The column {name!r} holds values of the kind {kind!r}, and must hold numbers only, or "
         "strings only: convert it, or leave it out."
+    )
+
+
+def _no_dates(name: str) -> ValueError:
+    return ValueError(
+        f"The column {name!r} holds dates or times: make numbers of them, for example the day of "
+        "the week by .dt.dayofweek or the days since the first, or leave it out."
     )
 
 
@@ -200,6 +213,13 @@ def texts_of(column: pd.Series) -> pd.Series:
     )
 
 
+def are_only_texts(categories: Sequence[str | None]) -> bool:
+    """Tell categories that a file must not give as numbers, such as "01234"."""
+    texts = pd.Series([name for name in categories if name is not None], dtype=object)
+    numbers = pd.to_numeric(texts, errors="coerce").dropna()
+    return bool((texts_of(numbers) != texts[numbers.index]).any())
+
+
 def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
     """Give the categories of a column, sorted, and refuse what are ids, texts or numbers."""
     rows, found = len(column), sorted(texts_of(column).dropna().unique())
@@ -213,14 +233,30 @@ def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
             f"The column {name!r} has {len(found)} categories, more than {MOST_CATEGORIES}: join "
             "the rare ones, or leave it out."
         )
-    parsed = pd.to_numeric(pd.Series(found, dtype=object), errors="coerce")
-    if len(found) / 2 < parsed.notna().sum() < len(found):
-        odd = found[int(np.flatnonzero(parsed.isna())[0])]
-        raise ValueError(
-            f"The column {name!r} holds numbers, but also {odd!r}: make it missing, for example "
-            f"by pandas.read_csv(path, na_values=[{odd!r}])."
-        )
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        _require_words(name, found)
     return tuple(found)
+
+
+def _require_words(name: str, found: Sequence[str]) -> None:
+    """Refuse numbers and dates that were written as text."""
+    if sum(_DATE.match(text) is not None for text in found) > len(found) / 2:
+        raise _no_dates(name)
+    plain = pd.Series(found, dtype=object).str.replace(",", "")  # 1,234
+    is_number = pd.to_numeric(plain, errors="coerce").notna()
+    if is_number.sum() <= len(found) / 2:
+        return
+    if is_number.all():
+        raise ValueError(
+            f"The column {name!r} holds numbers as text, such as {found[0]!r}: convert them, for "
+            "example by pandas.to_numeric or pandas.read_csv(path, thousands=','), or say that "
+            "they are categories by .astype('category')."
+        )
+    odd = found[int(np.flatnonzero(~is_number)[0])]
+    raise ValueError(
+        f"The column {name!r} holds numbers, but also {odd!r}: make it missing, for example by "
+        f"pandas.read_csv(path, na_values=[{odd!r}])."
+    )
 
 
 def listed(names: Sequence[Any], most: int = 5) -> str:

@@ -161,7 +161,8 @@ def _split_off(
         raise ValueError(
             f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
             f"of {len(part)}; each must hold an example of all {len(class_names)} classes. "
-            "Change the fractions, or add examples."
+            "Change the fractions, or add examples (amounts are no classes: as floats they are "
+            "real numbers)."
         )
     classes = part.labels if class_names else None
     if classes is not None and (sizes := np.bincount(classes)).min() < 2:

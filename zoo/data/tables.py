@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
@@ -149,6 +151,10 @@ class TablePreparation(Preparation):
     def _frame(self, x: Any) -> pd.DataFrame:
         if hasattr(x, "__array__") and not isinstance(x, pd.DataFrame | pd.Series):
             x = np.asarray(x)
+        if isinstance(x, str | os.PathLike):
+            pairs = zip(self.columns, self.categories, strict=bool(self.categories))
+            texts = [name for name, names in pairs if names and col.are_only_texts(names)]
+            x = col.read_file(Path(x), texts)
         frame = col.as_frame(x, self.columns)
         if not isinstance(x, np.ndarray) or x.dtype.kind not in "iuf":
             return frame

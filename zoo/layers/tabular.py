@@ -18,8 +18,8 @@ class Tabular(keras.layers.Layer):
         categories: For each column the codes of its categories, or `None` for numbers.
         mean: For each column what is subtracted; not used for categories.
         scale: For each column what it is divided by; where 0, the column becomes 0.
-        impute: Whether NaN becomes the mean. (A code that is none of the column's, NaN among them,
-            gives zeros in any case.)
+        impute: Whether NaN becomes the mean of numbers, and zeros of categories; else it stays NaN,
+            so that no answer hides it. (A code that is none of the column's gives zeros.)
         **kwargs: As `keras.layers.Layer` takes them.
 
     Example:
@@ -60,7 +60,10 @@ class Tabular(keras.layers.Layer):
             numbers = ops.where(ops.isnan(numbers), 0.0, numbers)
         if not self._one_hot.any():
             return numbers
-        return ops.where(self._one_hot, ops.cast(values == self._values, "float32"), numbers)
+        states = ops.cast(values == self._values, "float32")
+        if not self.impute:
+            states = ops.where(ops.isnan(values), values, states)
+        return ops.where(self._one_hot, states, numbers)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Give the width that the categories need."""
