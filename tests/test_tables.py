@@ -323,7 +323,9 @@ def test_the_layer_computes_in_float32_and_is_kept_by_its_configuration():
 
 
 def test_integers_of_many_values_are_real_numbers_as_the_target_of_a_table():
-    frame = pd.DataFrame({"age": np.arange(90), "income": 1000 * np.arange(90), "few": [0, 1] * 45})
+    frame = pd.DataFrame(
+        {"age": np.arange(300), "income": 1000 * np.arange(300), "few": [0, 1] * 150}
+    )
     assert load_data(frame, target="income").is_regression
     assert load_data(frame, target="few").class_names == ("0", "1")
     strings = frame.assign(income=(frame["income"] % 30000).astype(str))
