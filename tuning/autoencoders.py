@@ -47,12 +47,6 @@ CONV_AUTOENCODER: Space = {
 def dense_autoencoder_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.dense_autoencoder`.
 
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: hidden units that halve layer by layer.
-
     Example:
         >>> dense_autoencoder_arguments({"depth": 2, "first_units": 256, "latent_dim": 8})
         {'latent_dim': 8, 'hidden_units': (256, 128)}
@@ -65,12 +59,6 @@ def dense_autoencoder_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def conv_autoencoder_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.conv_autoencoder`.
-
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: filters that double block by block up to 64.
 
     Example:
         >>> conv_autoencoder_arguments({"depth": 3, "first_filters": 16, "latent_dim": 8})

@@ -106,15 +106,6 @@ def main(
 def key_ranges(pairs: tuple[str, ...]) -> dict[str, Any]:
     """Read `KEY=LOW:HIGH` options as tuples, and `KEY=A,B,C` as lists.
 
-    Args:
-        pairs: What the user gave.
-
-    Returns:
-        Ranges by key.
-
-    Raises:
-        ValueError: If an option has no "=".
-
     Example:
         >>> key_ranges(("epochs=2:9", "activation=relu,tanh"))
         {'epochs': (2, 9), 'activation': ['relu', 'tanh']}

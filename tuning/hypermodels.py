@@ -85,17 +85,6 @@ def divided(
 ) -> tuple[dict[str, Any], Recipe]:
     """Divide a recipe's values into those that a space fixes, and those that no space has.
 
-    Args:
-        values: Values of a recipe, by name.
-        fixed: What the caller fixes beside them.
-        ranges: What the caller lets vary.
-
-    Returns:
-        What the space is to fix, and a recipe of the others.
-
-    Raises:
-        ValueError: If a value is illegal, or is given twice.
-
     Example:
         >>> fixed, recipe = divided({"epochs": 3, "seed": 1}, None, None)
         >>> fixed, recipe.seed

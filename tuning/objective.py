@@ -31,18 +31,7 @@ class Objective:
     function: Callable[[keras.Model, Mapping[str, float]], float] | None = None
 
     def score(self, model: keras.Model, logged: Mapping[str, float]) -> float:
-        """Score a trained model.
-
-        Args:
-            model: The model.
-            logged: What the epoch logged whose weights it has.
-
-        Returns:
-            The score.
-
-        Raises:
-            ValueError: If nothing of that name was logged.
-        """
+        """Score a trained model."""
         if self.function is not None:
             return float(self.function(model, logged))
         if self.name not in logged:
@@ -54,18 +43,6 @@ class Objective:
 
 def make_objective(objective: Any, direction: str | None, task: Task) -> Objective:
     """Check what a caller wants improved.
-
-    Args:
-        objective: The name of a logged value, a function `(model, values) -> float`, or `None` for
-            the task's own.
-        direction: "max" or "min"; `None` follows from the name where it can.
-        task: What is searched for.
-
-    Returns:
-        The objective.
-
-    Raises:
-        ValueError: If the direction is needed and missing.
 
     Example:
         >>> import zoo

@@ -230,16 +230,6 @@ def make_oracle(
 ) -> SearchOracle:
     """Make the oracle that proposes a search's values.
 
-    Args:
-        tuner: "random", "bayesian", "grid" or "hyperband".
-        objective: What to improve.
-        max_trials: Number of trials.
-        max_epochs: Epochs of Hyperband's longest trials.
-        seed: Decides every draw.
-
-    Returns:
-        The oracle.
-
     Example:
         >>> objective = keras_tuner.Objective("val_accuracy", "max")
         >>> make_oracle("random", objective, max_trials=3, max_epochs=1, seed=0).max_trials

@@ -23,15 +23,7 @@ MOST_PANELS = 6
 
 
 def draw_search(result: SearchResult, path: Path | None = None) -> Path | Any:
-    """Draw the scores trial by trial, and against the most telling hyperparameters.
-
-    Args:
-        result: The search.
-        path: Where the picture goes; without one, nothing is written.
-
-    Returns:
-        The path, or the figure where none is given.
-    """
+    """Draw the scores trial by trial, and against the most telling hyperparameters."""
     names = telling(result)[:MOST_PANELS]
     rows = math.ceil(len(names) / 3)
     heights = [3.5, 2.5 * rows] if names else [3.5]
@@ -57,12 +49,6 @@ def telling(result: SearchResult) -> list[str]:
 
     The measure is the share of the variance of the scores' ranks that lies between groups of
     trials (each choice is a group; numbers are cut into quarters), less what chance would give.
-
-    Args:
-        result: The search.
-
-    Returns:
-        Names, the most telling first.
 
     Example:
         >>> trials = [TrialRecord(i, "COMPLETED", i % 2 / 2, {"a": i // 5, "b": i % 2}, 1.0)

@@ -188,13 +188,6 @@ class SearchResult:
 def best_of(trials: Sequence[TrialRecord], direction: str) -> TrialRecord | None:
     """Find the best of the completed trials.
 
-    Args:
-        trials: Trials.
-        direction: "max" or "min".
-
-    Returns:
-        The first of the best, or `None` where no trial was completed.
-
     Example:
         >>> best_of([], "max") is None
         True
@@ -205,16 +198,7 @@ def best_of(trials: Sequence[TrialRecord], direction: str) -> TrialRecord | None
 
 
 def trial_record(trial: Any, oracle: SearchOracle, hypermodel: ZooHyperModel) -> TrialRecord:
-    """Make a record of Keras Tuner's trial.
-
-    Args:
-        trial: The trial.
-        oracle: What proposed it.
-        hypermodel: What built it.
-
-    Returns:
-        The record.
-    """
+    """Make a record of Keras Tuner's trial."""
     values = hypermodel.values(trial.hyperparameters)
     if "tuner/epochs" in trial.hyperparameters.values:  # Hyperband decides the epochs.
         values["epochs"] = trial.hyperparameters.values["tuner/epochs"]

@@ -29,12 +29,6 @@ TASKS: dict[str, tuple[Space, Callable[[Mapping[str, Any]], dict[str, Any]]]] = 
 def training_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Pick from values what `zoo.Recipe` takes.
 
-    Args:
-        values: Value by row name.
-
-    Returns:
-        Values of a recipe; those of an augmentation become one.
-
     Example:
         >>> training_values({"optimizer": "adam", "shift": 2, "depth": 3})
         {'optimizer': 'adam', 'augment': Augment(flip=False, shift=2, ...)}
@@ -46,13 +40,6 @@ def training_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def task_arguments(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Pick from values what a task takes.
-
-    Args:
-        task: The task's name.
-        values: Value by row name.
-
-    Returns:
-        Arguments of the task.
 
     Example:
         >>> task_arguments("verification", {"examples": 4, "depth": 3})

@@ -26,16 +26,7 @@ from zoo.training.runs import MODEL, RunKeeper, load_state
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """Runs the trials that an oracle proposes.
-
-    Args:
-        oracle: Proposes the values.
-        hypermodel: Builds and trains a trial.
-        seed: With the trial's number, decides its initial weights and dropout.
-        directory: Where the search's state lies; a search that is there goes on.
-        objective: What a trial is scored by.
-        progress: Is told what happens.
-    """
+    """Runs the trials that an oracle proposes."""
 
     hypermodel: ZooHyperModel
     oracle: SearchOracle

@@ -32,19 +32,6 @@ def dense_block(
 ) -> Any:
     """Apply a dense layer, batch normalization, the activation and dropout.
 
-    Args:
-        x: Tensor of shape `(batch, features)`.
-        units: Number of outputs.
-        activation: A Keras activation.
-        batch_norm: Normalize between the dense layer, whose bias then goes, and the activation.
-        dropout: Rate after the activation.
-        skip_connection: Add the input, projected where the widths differ, before the activation.
-        layer: What to apply in place of a new dense layer: a callable from tensor to tensor.
-        name: Name of the dense layer; the other layers' names begin with it.
-
-    Returns:
-        Tensor of shape `(batch, units)`.
-
     Example:
         >>> import keras
         >>> dense_block(keras.Input((8,)), 16, name="dense1").shape
@@ -72,20 +59,6 @@ def classifier_head(
     features: str = "features",
 ) -> Any:
     """Close a model; its output is float32 whatever the layers below compute in.
-
-    Args:
-        x: Tensor of shape `(batch, features)`.
-        num_classes: Number of classes; 0 gives the input back.
-        activation: "softmax", "sigmoid", or "linear".
-        name: Name of the dense layer.
-        features: What the features are called where there are no classes.
-
-    Returns:
-        Tensor of shape `(batch, num_classes)`, called `probabilities`, or `logits` if linear; or
-        of shape `(batch, features)`.
-
-    Raises:
-        ValueError: If the activation is another, or a softmax has a single class.
 
     Example:
         >>> import keras
@@ -124,30 +97,6 @@ def conv_block(
 ) -> Any:
     """Apply some convolutions, each with batch normalization and activation, then pool.
 
-    Args:
-        x: Tensor of shape `(batch, height, width, channels)`.
-        filters: Number of output channels.
-        convs: Number of convolutions.
-        kernel_size: Side of the kernels.
-        strides: Stride of the first convolution.
-        padding: "same" or "valid".
-        pooling: "max" or "average" over 2x2 pixels, "stride", a convolution of stride 2, or `None`.
-        pool_padding: "valid" drops an odd last row or column and needs 2x2 pixels, "same" pools
-            that row by itself.
-        activation: A Keras activation.
-        batch_norm: Normalize between convolution, whose bias then goes, and activation.
-        skip_connection: Add the block's input, projected where shapes differ, before the last
-            activation.
-        conv_layers: What to apply in place of new convolutions: callables from tensor to tensor.
-        name: What the layers' names begin with.
-
-    Returns:
-        Tensor of shape `(batch, height', width', filters)`: where `strides` is 1 and `padding` is
-        "same", half as high and wide if pooled (rounded down, or up with `pool_padding="same"`).
-
-    Raises:
-        ValueError: If the image is too small for a kernel or the pooling.
-
     Reference:
         Simonyan and Zisserman, 2014, https://arxiv.org/abs/1409.1556 (the cascade);
         He et al., 2015, https://arxiv.org/abs/1512.03385 (the skip connection);
@@ -181,14 +130,6 @@ def conv_block(
 
 def doubled(x: Any, size: Sequence[int], *, name: str) -> Any:
     """Double the height and width of images, and cut off what exceeds a size.
-
-    Args:
-        x: Tensor of shape `(batch, height, width, channels)`.
-        size: Height and width wanted: twice those of `x`, or one less.
-        name: What the layers' names begin with.
-
-    Returns:
-        Tensor of shape `(batch, *size, channels)`.
 
     Example:
         >>> import keras

@@ -20,9 +20,6 @@ DATA_RANGES = {"unit": "sigmoid", "real": "linear", "binary": "sigmoid"}
 class Bottleneck:
     """The ends of an autoencoder's halves; see `zoo.dense_autoencoder` for the arguments.
 
-    Raises:
-        ValueError: If an argument is illegal.
-
     Example:
         >>> ends = Bottleneck(input_shape=(8,), latent_dim=2, kind="sparse")
         >>> x = ends.inputs()
@@ -90,15 +87,7 @@ class Bottleneck:
         return x
 
     def latent(self, x: Any, code: keras.Layer) -> Any:
-        """Close the encoder: a layer that makes the code, then what the kind asks for, in float32.
-
-        Args:
-            x: Tensor of shape `(batch, features)`.
-            code: A layer with `latent_dim` outputs.
-
-        Returns:
-            Tensor of shape `(batch, latent_dim)`.
-        """
+        """Close the encoder: a layer for the code, then what the kind asks for, in float32."""
         weight = self.penalty_weight / self.size
         last: dict[str, Any] = dict(name="latent", dtype="float32")
         if self.kind == "variational":
@@ -129,18 +118,7 @@ class Bottleneck:
         name: str,
         tied: bool = False,
     ) -> keras.Model:
-        """Close the decoder, and put both halves together.
-
-        Args:
-            encoder: From `inputs()` to `latent(...)`.
-            codes: `codes()`.
-            outputs: What the decoder makes of them, of the inputs' shape.
-            name: The model's name.
-            tied: Whether the decoder's kernels are the encoder's.
-
-        Returns:
-            The autoencoder.
-        """
+        """Close the decoder, and put both halves together."""
         last = "probabilities" if self.data_range == "binary" else "reconstruction"
         activation = self.output_activation or DATA_RANGES[self.data_range]
         outputs = layers.Activation(activation, dtype="float32", name=last)(outputs)

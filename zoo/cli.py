@@ -59,16 +59,7 @@ def task_options(command: Any) -> Any:
 
 
 def load(name: str, source: str, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Load data for a model, and make its task; takes what it needs out of the options.
-
-    Args:
-        name: A registered name.
-        source: As `zoo.load_data` takes it.
-        options: What `data_options` and `task_options` gave, with more.
-
-    Returns:
-        The data set and the task.
-    """
+    """Load data for a model, and make its task; takes what it needs out of the options."""
     import zoo.tasks
 
     wanted = options.pop("task") or entry(name).task

@@ -22,15 +22,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     the disk and takes the target's name in one step. When it raises, the target stays as it was.
     What killed processes left of such files is removed by the next one that writes the target.
 
-    Args:
-        path: Where the file will be; an existing file is replaced.
-
-    Yields:
-        The path to write. It ends with the name of the target, so any suffix is kept.
-
-    Raises:
-        OSError: If the file cannot be written; the subclass says why (`PermissionError`, ...).
-
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "a.txt"
@@ -62,17 +53,6 @@ def new_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     that is killed can leave the hidden draft, never the target; the next one that makes the target
     removes that draft.
 
-    Args:
-        path: Where the directory will be. Nothing may exist there; missing parents are made.
-
-    Yields:
-        The draft directory, to write into.
-
-    Raises:
-        FileExistsError: Something exists at `path`, even an empty directory.
-        NotADirectoryError: A parent of `path` is a file.
-        OSError: The parent cannot be written; the subclass says why (`PermissionError`, ...).
-
     Example:
         >>> import tempfile, zoo.files
         >>> target = tempfile.mkdtemp() + "/results"
@@ -102,13 +82,6 @@ def new_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def cannot_write(path: Path, error: OSError) -> OSError:
     """Say which path cannot be written, and why.
-
-    Args:
-        path: The path.
-        error: What the system said.
-
-    Returns:
-        An error of the subclass that fits.
 
     Example:
         >>> cannot_write(Path("a.txt"), OSError(errno.ENOSPC, "No space left on device"))

@@ -20,13 +20,6 @@ EPOCH = "epoch"
 def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write a table as CSV that is whole at any moment.
 
-    Args:
-        path: Where; an existing file is replaced.
-        rows: Value by name; the first row is epoch 1. A value may be missing in some rows.
-
-    Raises:
-        OSError: If the file cannot be written.
-
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "history.csv"
@@ -48,15 +41,6 @@ def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 def read_table(path: Path) -> list[dict[str, float]]:
     """Read a table that `write_table` wrote.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The rows, with their "epoch", from 1; missing values are left out.
-
-    Raises:
-        ValueError: If the file is missing or damaged.
-
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "history.csv"
@@ -76,12 +60,6 @@ def read_table(path: Path) -> list[dict[str, float]]:
 
 def numbers_of(logs: Mapping[str, Any] | None) -> dict[str, float]:
     """Pick the numbers from what callbacks logged, which may be anything.
-
-    Args:
-        logs: Value by name, as Keras gives it to `on_epoch_end`.
-
-    Returns:
-        Numbers by name. The others are left out, with a warning for each name.
 
     Example:
         >>> import keras

@@ -49,12 +49,6 @@ class KeyValue(click.ParamType):
 def arguments_help(documented: Any) -> dict[str, str]:
     """Read what a docstring says of its arguments.
 
-    Args:
-        documented: A class or a function with a section `Args`.
-
-    Returns:
-        Help by name, in one line.
-
     Example:
         >>> arguments_help(arguments_help)
         {'documented': 'A class or a function with a section `Args`.'}
@@ -74,15 +68,6 @@ def options_of(
     defaults: bool = True,
 ) -> Callable[[Any], Any]:
     """Make an option of each of a callable's arguments.
-
-    Args:
-        documented: A dataclass or a function with a section `Args`.
-        names: The arguments.
-        pairs: Those that are given as KEY=VALUE, several times.
-        defaults: Whether to show the defaults; in a search most have none.
-
-    Returns:
-        A decorator of commands. Options that are not given are `None` or `()`.
 
     Example:
         >>> from zoo.training.recipe import Recipe
@@ -114,15 +99,6 @@ def options_of(
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Pick the options that the user gave.
-
-    Args:
-        options: What click passes to a command.
-
-    Returns:
-        Value by name; pairs become a dictionary, or the value where there is no key.
-
-    Raises:
-        ValueError: If pairs and plain values are mixed.
 
     Example:
         >>> given({"epochs": 3, "seed": None, "augment": (("shift", 2), ("flip", True))})

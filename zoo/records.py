@@ -37,26 +37,6 @@ def claimed(
     that is killed leaves no lock. Hidden files do not count as content of the directory. A
     directory on a read-only disk can be resumed, to read what it holds.
 
-    Args:
-        directory: Where the work is kept.
-        record: Name of the JSON file that says what the work is.
-        identity: What makes the work this work: plain numbers, strings, booleans, lists and
-            dictionaries. The versions of what does it are written beside it.
-        resume: Whether the directory may hold the work already.
-        overwrite: Begin anew: delete what the directory holds, if it is work with such a record.
-        growing: Keys of `identity` whose numbers may grow when the work is resumed, with dots for
-            nested ones, such as "recipe.epochs". The record then takes the new ones.
-
-    Yields:
-        The directory.
-
-    Raises:
-        FileExistsError: If something is in the directory and neither `resume` nor `overwrite` is
-            given, or a file is in its place.
-        BlockingIOError: If it is held already.
-        OSError: If it cannot be written.
-        ValueError: If it holds something else, or `identity` is not plain.
-
     Example:
         >>> import tempfile
         >>> directory = tempfile.mkdtemp()
@@ -89,13 +69,6 @@ def claimed(
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file that is whole at any moment.
 
-    Args:
-        path: Where; an existing file is replaced.
-        content: What.
-
-    Raises:
-        OSError: If the file cannot be written.
-
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "a.json"
@@ -110,15 +83,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds an object.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What it holds.
-
-    Raises:
-        ValueError: If it is missing or damaged.
 
     Example:
         >>> import tempfile
@@ -139,12 +103,6 @@ def read_json(path: Path) -> dict[str, Any]:
 def refusing_damage(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong while a file is read into an error that names the file.
 
-    Args:
-        path: The file.
-
-    Raises:
-        ValueError: If anything is raised inside.
-
     Example:
         >>> with refusing_damage(Path("a.json")):
         ...     {}["epochs"]
@@ -162,9 +120,6 @@ def refusing_damage(path: Path) -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Tell what is at work.
-
-    Returns:
-        Versions of Python and of the packages that numbers depend on, by name.
 
     Example:
         >>> list(versions())

@@ -122,15 +122,6 @@ def _is_again(old: Callable[..., Any], new: Callable[..., Any]) -> bool:
 def entry(name: str) -> Entry:
     """Look a model up.
 
-    Args:
-        name: A registered name.
-
-    Returns:
-        The model's registry entry.
-
-    Raises:
-        ValueError: If no model has that name; the message suggests close ones.
-
     Example:
         >>> entry("vgg16").family
         'cascade_cnn'
@@ -223,14 +214,6 @@ def create(name: str, /, **arguments: Any) -> keras.Model:
 def require_known(whose: str, arguments: Iterable[str], known: Mapping[str, Any]) -> None:
     """Check that what is to be called has arguments of these names.
 
-    Args:
-        whose: What is to be called, for the message.
-        arguments: The names that the caller gave.
-        known: A mapping whose keys are the names that there are.
-
-    Raises:
-        ValueError: If there is no such argument; the message suggests close ones.
-
     Example:
         >>> require_known("'mlp'", ["hidden_unit"], {"hidden_units": (64,)})
         Traceback (most recent call last):
@@ -243,13 +226,6 @@ def require_known(whose: str, arguments: Iterable[str], known: Mapping[str, Any]
 
 def suggestion(name: str, known: Mapping[str, Any]) -> str:
     """Say which known names are close to an unknown one.
-
-    Args:
-        name: The unknown name.
-        known: A mapping whose keys are the known names.
-
-    Returns:
-        A sentence for an error message.
 
     Example:
         >>> suggestion("vgg61", {"vgg16": 0, "mlp": 1})

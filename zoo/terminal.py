@@ -84,13 +84,6 @@ def quiet_tensorflow() -> None:
 def watching(quiet: bool = False, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
     """Give a training its `verbose` and `callbacks`: a bar on a terminal, else a line an epoch.
 
-    Args:
-        quiet: Whether to print nothing.
-        callbacks: More callbacks.
-
-    Returns:
-        Arguments of `zoo.train`.
-
     Example:
         >>> watching(quiet=True)
         {'verbose': 0, 'callbacks': []}

@@ -107,12 +107,6 @@ def layer_outputs(model: keras.Model) -> tuple[Any, dict[str, Any]]:
 
     A layer's own `output` is another model's where the layer is a model itself, or is shared.
 
-    Args:
-        model: A Functional or built Sequential model.
-
-    Returns:
-        The inputs, in the structure that the model takes, and the layers' outputs by name.
-
     Example:
         >>> import zoo
         >>> inputs, outputs = layer_outputs(zoo.mlp((8, 8, 1), 10))

@@ -20,17 +20,6 @@ from zoo.data.texts import TextPreparation, are_texts, as_texts, text_targets
 def read_arrays(source: Any, missing: str = "refuse", kind: str | None = None) -> Source:
     """Check arrays that a caller gives.
 
-    Args:
-        source: `(x, y)` or `((x_train, y_train), (x_test, y_test))`; see `zoo.load_data`.
-        missing: "refuse" or "impute".
-        kind: What the examples are; `None` finds out.
-
-    Returns:
-        What they hold.
-
-    Raises:
-        ValueError: If they have another form, or examples or labels are malformed.
-
     Example:
         >>> read_arrays((np.zeros((4, 8, 8)), [0, 1, 0, 1])).train.input_shape
         (8, 8, 1)
@@ -58,25 +47,6 @@ def from_arrays(
     kind: str | None = None,
 ) -> Source:
     """Check examples and labels, and bring them into the form that parts have.
-
-    Args:
-        name: What the data are called.
-        x: Images, (n, height, width) or (n, height, width, channels), uint8 or floats in [0, 1]; or
-            rows of a table, (n, columns), or a DataFrame; or sequences, as `read_sequences` takes
-            them, or texts.
-        y: Labels, as `read_labels` takes them; `None` puts all examples in class 0.
-        x_test: Examples set aside as test part, or `None`.
-        y_test: Their labels, or `None`.
-        class_names: Name of class 0, 1, ...; `None` names classes by their labels.
-        missing: Whether missing values of a table are refused ("refuse"), or become the mean or no
-            category ("impute").
-        kind: What the examples are: "sequences", "texts" or others; `None` finds out.
-
-    Returns:
-        What they hold.
-
-    Raises:
-        ValueError: If examples or labels are malformed.
 
     Example:
         >>> from_arrays("dots", np.zeros((2, 8, 8)), [0, 1], class_names=["a", "b"]).class_names
@@ -213,15 +183,7 @@ _DIVIDED_TWICE = 1.001 / 255  # the largest value of images that were divided by
 
 
 def how_to_scale(low: float, high: float) -> str:
-    """Say how to mend images of another scale.
-
-    Args:
-        low: Their smallest value.
-        high: Their largest.
-
-    Returns:
-        A sentence.
-    """
+    """Say how to mend images of another scale."""
     if not np.isfinite([low, high]).all():
         return "Remove or repair those with NaN or infinite values."
     if low >= 0 and high <= _DIVIDED_TWICE:

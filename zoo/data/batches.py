@@ -18,18 +18,7 @@ Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class SeededBatches(keras.utils.PyDataset):
-    """Batches made of a part's examples, epoch by epoch.
-
-    Args:
-        part: Labelled examples.
-        length: Number of batches an epoch.
-        seed: Decides what is drawn; `None` draws nothing.
-        first_epoch: Number of the first epoch to be served, counted from 0.
-        augment: `(examples, rng) -> examples`, called on each batch; it needs a seed.
-
-    Raises:
-        ValueError: If `seed` or `first_epoch` is negative, or `augment` comes without a seed.
-    """
+    """Batches made of a part's examples, epoch by epoch."""
 
     def __init__(
         self,
@@ -95,13 +84,6 @@ class SeededBatches(keras.utils.PyDataset):
 class PartBatches(SeededBatches):
     """All examples of a part, in its own order or, with a seed, in a new one each epoch.
 
-    Args:
-        part: Labelled examples.
-        batch_size: Examples a batch; the last may be smaller.
-        seed: See `Part.batches`, as for the others.
-        first_epoch: Number of the first epoch to be served.
-        augment: Changes a batch.
-
     Example:
         >>> import zoo
         >>> [len(labels) for _, labels in zoo.load_data("digits").test.batches(100)]
@@ -134,14 +116,6 @@ class PartBatches(SeededBatches):
 
 def epoch_order(examples: int, seed: int, epoch: int) -> np.ndarray:
     """Draw the order of the examples in an epoch.
-
-    Args:
-        examples: Number of examples.
-        seed: The training's seed.
-        epoch: The epoch's number.
-
-    Returns:
-        The positions 0 to `examples - 1` in random order, int64.
 
     Example:
         >>> epoch_order(4, seed=0, epoch=1)

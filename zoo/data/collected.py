@@ -25,19 +25,6 @@ def _is_tf(source: Any) -> bool:
 def collected(where: str, source: Any) -> tuple[Any, Any]:
     """Take all examples and labels out of a data set of others.
 
-    Args:
-        where: Which part it is, for messages.
-        source: A `tf.data.Dataset` or a `keras.utils.PyDataset` of known length, of (x, y) or of x
-            alone, in batches or (of `tf.data`) one by one. (x alone, one by one, must be images
-            (height, width, channels), or have few lengths that are alike.)
-
-    Returns:
-        Examples, an array or, where shapes differ, a list of arrays; and labels, an array or
-        `None`.
-
-    Raises:
-        ValueError: If the length is unknown or infinite, or the elements are others.
-
     Example:
         >>> import zoo
         >>> x, y = collected("the data", zoo.load_data("digits").test.batches(100))

@@ -20,20 +20,7 @@ _DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}\b")
 
 
 def read_file(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV or Parquet file.
-
-    Args:
-        path: The file. The first line of a CSV names the columns; a first column without a name
-            counts the rows, as pandas writes it.
-        texts: Columns of a CSV that hold no numbers, whatever they look like.
-
-    Returns:
-        Its columns.
-
-    Raises:
-        ValueError: If it is missing, damaged, or has no names of columns.
-        ImportError: If reading Parquet needs a package that is not installed.
-    """
+    """Read a CSV or Parquet file."""
     if not path.is_file():
         raise ValueError(f"{str(path)!r} is no file: give the path of a .csv or .parquet file.")
     try:
@@ -83,19 +70,7 @@ def require_distinct(names: Sequence[str]) -> None:
 
 
 def as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
-    """Lay out rows in any form as a frame.
-
-    Args:
-        x: A frame, a path, a dictionary of values or of columns, a list of dictionaries, or rows
-            without names.
-        columns: What the columns of rows without names are.
-
-    Returns:
-        At least one row; columns are named by strings.
-
-    Raises:
-        ValueError: If it has another form.
-    """
+    """Lay out rows in any form as a frame."""
     if isinstance(x, str | os.PathLike):
         x = read_file(Path(x))
     try:

@@ -91,12 +91,6 @@ class Dataset:
 def require_dataset(data: Any) -> None:
     """Check that an argument `data` is a data set.
 
-    Args:
-        data: What the caller gave.
-
-    Raises:
-        ValueError: If it is something else.
-
     Example:
         >>> require_dataset("digits")
         Traceback (most recent call last):

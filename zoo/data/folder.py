@@ -76,23 +76,7 @@ def read_folder(
     on_corrupt: str,
     same_classes: bool = True,
 ) -> Source:
-    """Find a folder's images and classes, and decode every file once to see that it can be read.
-
-    Args:
-        path: A folder of class folders, or of `train`, `test` and perhaps `validation` with those.
-        image_size: Height and width to resize to; `None` takes the commonest.
-        color: "grey", "rgb", or `None`, which takes the commonest.
-        background: Colour under transparent places.
-        max_pixels: Pixels that a file may declare.
-        on_corrupt: "refuse" or "skip" files that cannot be decoded.
-        same_classes: Whether `train`, `test` and `validation` must have the same classes.
-
-    Returns:
-        What the folder holds. Classes are numbered in the natural order of their folders' names.
-
-    Raises:
-        ValueError: If the folder holds no classes, a class no images, or a file cannot be decoded.
-    """
+    """Find a folder's images and classes, and decode every file once to see that it can be read."""
     size = None if image_size is None else _check_size(image_size)
     if color is not None:
         one_of("color", color, tuple(_CHANNELS))

@@ -24,18 +24,6 @@ class Labels(NamedTuple):
 def read_labels(given: Mapping[str, Any], class_names: Sequence[str] | None = None) -> Labels:
     """Find out what labels are: classes, or real numbers.
 
-    Args:
-        given: Labels by the name of their part, for messages. Integers, strings, booleans, one-hot
-            rows (n, classes), or floats, which are real numbers even where all are whole.
-        class_names: Names of the classes 0, 1, ...; then labels must be such integers.
-
-    Returns:
-        The labels of each part. Integers from 0 without gaps stay as they are, all other classes
-        are numbered in sorted order.
-
-    Raises:
-        ValueError: If labels are missing or of no such form, or too many differ to be classes.
-
     Example:
         >>> labels = read_labels({"the data": ["cat", "dog", "cat"]})
         >>> labels.parts, labels.class_names

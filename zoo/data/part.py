@@ -32,10 +32,6 @@ class ArrayExamples:
     """Examples in memory.
 
     Images of 8 bits stay so, at a quarter of the memory, and become float32 when they are read.
-
-    Args:
-        array: One example a row: images, uint8 in [0, 255] or float32 in [0, 1], (n, height, width,
-            channels); vectors, (n, features); sequences, (n, time, features); or texts, (n,).
     """
 
     def __init__(self, array: np.ndarray) -> None:
@@ -185,12 +181,6 @@ def _content(array: np.ndarray) -> Any:
 
 def digest(*contents: Any) -> str:
     """Hash some contents.
-
-    Args:
-        *contents: Bytes, or buffers of them.
-
-    Returns:
-        32 hexadecimal digits.
 
     Example:
         >>> digest(b"a", b"b") == digest(b"ab")

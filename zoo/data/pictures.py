@@ -30,12 +30,6 @@ _GREY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}  # from a PNG's levels to 0 to 2
 def natural_order(path: str | os.PathLike[str]) -> tuple[list[Any], str]:
     """Make the key that sorts names as people do, 2 before 10.
 
-    Args:
-        path: A name or a path, of which the last name counts.
-
-    Returns:
-        The key.
-
     Example:
         >>> sorted(["10", "2", "1b"], key=natural_order)
         ['1b', '2', '10']
@@ -47,17 +41,7 @@ def natural_order(path: str | os.PathLike[str]) -> tuple[list[Any], str]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """List what is in a folder, but for hidden names.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        Paths in natural order.
-
-    Raises:
-        ValueError: If the folder cannot be read.
-    """
+    """List what is in a folder, but for hidden names."""
     try:
         found = [item for item in folder.iterdir() if not item.name.startswith(".")]
     except OSError as error:
@@ -66,15 +50,7 @@ def visible(folder: Path) -> list[Path]:
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Tell whether a path is a link to something outside a folder.
-
-    Args:
-        path: A path inside the folder.
-        root: The folder, without links in its own path.
-
-    Returns:
-        Whether it leads out.
-    """
+    """Tell whether a path is a link to something outside a folder."""
     return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)
 
 
@@ -83,13 +59,6 @@ def picture_files(items: Iterable[Path], root: Path) -> tuple[list[Path], list[P
 
     A file counts as a picture by its suffix or, where that is of no picture, by its content. What
     is no regular file, or a link that leads out of the folder, is never opened.
-
-    Args:
-        items: Files.
-        root: The folder that links must not leave.
-
-    Returns:
-        The pictures, and what is passed over.
     """
     pictures: list[Path] = []
     others: list[Path] = []
@@ -119,15 +88,7 @@ def _opened(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def ends_of_file(path: str | os.PathLike[str], size: int = 4096) -> bytes:
-    """Read the first and the last bytes of a file.
-
-    Args:
-        path: The file.
-        size: How many bytes of each end.
-
-    Returns:
-        At most twice as many bytes.
-    """
+    """Read the first and the last bytes of a file."""
     with _opened(path) as file:
         first = file.read(size)
         file.seek(max(size, os.fstat(file.fileno()).st_size - size))
@@ -135,20 +96,7 @@ def ends_of_file(path: str | os.PathLike[str], size: int = 4096) -> bytes:
 
 
 def decode(path: str | os.PathLike[str], background: str, max_pixels: int) -> Image.Image:
-    """Decode a picture file.
-
-    Args:
-        path: A JPEG, PNG, BMP, WebP or GIF file; of several frames the first counts.
-        background: Colour that shows where the picture is transparent.
-        max_pixels: Pixels that the file may declare.
-
-    Returns:
-        The picture upright, of mode L where it is grey, else RGB.
-
-    Raises:
-        OSError: If the file cannot be opened.
-        ValueError: If it is of another format, too large, damaged or cut short.
-    """
+    """Decode a picture file."""
     with _opened(path) as file:
         try:
             image = Image.open(file, formats=FORMATS)
@@ -170,17 +118,7 @@ def decode(path: str | os.PathLike[str], background: str, max_pixels: int) -> Im
 
 
 def mark_scale(image: Any) -> int:
-    """Give what turns the transparent level that a PNG names into one of 8 bits.
-
-    Args:
-        image: A picture, not yet loaded.
-
-    Returns:
-        A factor.
-
-    Raises:
-        ValueError: If the levels that are left cannot tell what is transparent.
-    """
+    """Give what turns the transparent level that a PNG names into one of 8 bits."""
     raw = str(image.tile[0][3]) if image.format == "PNG" and image.tile else ""
     if raw == "RGB;16B" and "transparency" in image.info:
         raise ValueError("16 bits a colour with a transparent colour are not supported")
@@ -188,19 +126,7 @@ def mark_scale(image: Any) -> int:
 
 
 def flattened(image: Image.Image, background: str, scale: int) -> Image.Image:
-    """Bring a picture of any mode into the form that a viewer shows.
-
-    Args:
-        image: The picture, loaded; it may be changed.
-        background: Colour that shows where it is transparent.
-        scale: What `mark_scale` gave.
-
-    Returns:
-        The picture upright, of mode L where it is grey, else RGB.
-
-    Raises:
-        ValueError: If its mode has no agreed meaning as a picture.
-    """
+    """Bring a picture of any mode into the form that a viewer shows."""
     mode, mark = image.mode.split(";16")[0], image.info.get("transparency")
     is_deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
     if not is_deep and (mode == "I" or mode not in _GREY + _COLORED):
@@ -228,15 +154,7 @@ def flattened(image: Image.Image, background: str, scale: int) -> Image.Image:
 
 
 def resized(image: Image.Image, shape: tuple[int | None, int | None, int]) -> np.ndarray:
-    """Bring a picture to a size and a number of channels.
-
-    Args:
-        image: A picture of mode L or RGB.
-        shape: Height, width and channels, 1 or 3; `None` leaves the picture's own.
-
-    Returns:
-        uint8, (height, width, channels). Larger pictures are averaged (Pillow's BILINEAR).
-    """
+    """Bring a picture to a size and a number of channels."""
     height, width, channels = shape
     wanted = "L" if channels == 1 else "RGB"
     if image.mode != wanted:
@@ -249,14 +167,6 @@ def resized(image: Image.Image, shape: tuple[int | None, int | None, int]) -> np
 
 
 def in_threads(function: Callable[..., Any], *arguments: Iterable[Any]) -> Iterable[Any]:
-    """Call a function for each of many files; Pillow decodes side by side.
-
-    Args:
-        function: What is called.
-        *arguments: As for `map`.
-
-    Yields:
-        Results, in order.
-    """
+    """Call a function for each of many files; Pillow decodes side by side."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(function, *arguments)

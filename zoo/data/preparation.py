@@ -127,15 +127,6 @@ def _kind(name: Any) -> type[Preparation]:
 def preparation_from_config(config: Mapping[str, Any]) -> Preparation:
     """Make a preparation of what `get_config` gave, also after JSON.
 
-    Args:
-        config: Plain values by name.
-
-    Returns:
-        The preparation.
-
-    Raises:
-        ValueError: If the kind is unknown, or a value is missing.
-
     Example:
         >>> preparation_from_config({"kind": "images", "input_shape": [8, 8, 1]}).input_shape
         (8, 8, 1)
@@ -153,13 +144,6 @@ def _as_tuples(value: Any) -> Any:
 
 def preparation_for(input_shape: tuple[int | None, ...]) -> Preparation:
     """Guess what examples are by their shape.
-
-    Args:
-        input_shape: Without the batch.
-
-    Returns:
-        A preparation that has learned nothing: images of three axes, sequences of two, vectors of
-        one, texts of none.
 
     Example:
         >>> str(preparation_for((8, 8, 1)))

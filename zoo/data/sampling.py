@@ -12,17 +12,7 @@ from zoo.data.part import Part
 
 
 class DrawnBatches(SeededBatches):
-    """Batches of drawn examples.
-
-    Args:
-        part: Labelled images.
-        batch_size: Examples a batch.
-        batches: Number of batches an epoch; `None` takes as many as show `len(part)` examples.
-        singles: What becomes of classes with a single example: "refuse" or "leave_out".
-        seed: Decides what is drawn.
-        first_epoch: Number of the first epoch to be served, counted from 0.
-        augment: `(images, rng) -> images`, called on each batch.
-    """
+    """Batches of drawn examples."""
 
     def __init__(
         self,
@@ -177,17 +167,6 @@ class PairBatches(DrawnBatches):
 
 def examples_by_class(labels: np.ndarray, singles: str = "refuse") -> list[np.ndarray]:
     """List the examples of each class that pairs can be made of.
-
-    Args:
-        labels: Class of each example, (examples,).
-        singles: What becomes of classes with a single example: "refuse" or "leave_out".
-
-    Returns:
-        Positions of each class's examples, classes in order.
-
-    Raises:
-        ValueError: If a class has a single example and these are refused (the message names them),
-            or fewer than two classes are left.
 
     Example:
         >>> examples_by_class(np.array([1, 0, 1, 0, 2]), singles="leave_out")

@@ -145,17 +145,6 @@ def are_sequences(x: Any) -> bool:
 def read_sequences(given: Mapping[str, Any]) -> tuple[list[np.ndarray], SequencePreparation]:
     """Pad the sequences of one or two parts.
 
-    Args:
-        given: Sequences, (time, features) or (time,), in lists or arrays, by the name of their
-            part. All their steps are real.
-
-    Returns:
-        float32 (n, time, features) of each part, and a preparation that knows their shape and
-        what padding holds.
-
-    Raises:
-        ValueError: If they are no numbers, or differ in their features.
-
     Example:
         >>> arrays, _ = read_sequences({"the data": [[1, 2, 3], [4]]})
         >>> arrays[0][:, :, 0].tolist()

@@ -16,18 +16,6 @@ def split_examples(
 ) -> Dataset:
     """Split so that every class is in every part, in the same proportion; real numbers at random.
 
-    Args:
-        source: What is there. A part that it sets aside is kept.
-        validation_fraction: Share of the examples, in [0, 1).
-        test_fraction: Share of the examples, in [0, 1).
-        seed: Decides the split.
-
-    Returns:
-        The data set.
-
-    Raises:
-        ValueError: If a class would be missing in a part.
-
     Example:
         >>> import zoo
         >>> data = zoo.load_data("digits")
@@ -53,20 +41,6 @@ def split_classes(
     source: Source, validation_fraction: float, test_fraction: float, seed: int
 ) -> Dataset:
     """Split so that no class is in two parts, and each part has two classes at least.
-
-    Args:
-        source: What is there. Parts that it sets aside are kept if no class is in two of them, and
-            joined if one is.
-        validation_fraction: Share of the classes (of those that no kept part has), in [0, 1);
-            0 makes an empty part.
-        test_fraction: Share of the classes, in [0, 1).
-        seed: Decides which classes.
-
-    Returns:
-        The data set.
-
-    Raises:
-        ValueError: If there are too few classes, or labels are real numbers.
 
     Example:
         >>> import zoo

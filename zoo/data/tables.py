@@ -182,17 +182,6 @@ def read_frames(
 ) -> tuple[list[np.ndarray], TablePreparation]:
     """Find out what the columns of a table are, and give its rows as vectors.
 
-    Args:
-        frames: The rows, and those that are set aside to test with, if any.
-        missing: "refuse" or "impute".
-
-    Returns:
-        Vectors of each frame, and a preparation that knows no more than the columns' names and
-        categories.
-
-    Raises:
-        ValueError: If a column holds neither numbers nor categories, or what cannot be used.
-
     Example:
         >>> frame = pd.DataFrame({"age": [20, 30], "city": ["Rome", "Bonn"]})
         >>> read_frames([frame], "refuse")[0]

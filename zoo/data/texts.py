@@ -67,17 +67,6 @@ def are_texts(x: Any) -> bool:
 def as_texts(where: str, x: Any) -> np.ndarray:
     """Check texts.
 
-    Args:
-        where: What they are, for messages.
-        x: Texts and paths of files of one text each, in a list or another column; or the path of a
-            file of texts, parted by blank lines or, where there are none, line by line.
-
-    Returns:
-        Strings, object (n,).
-
-    Raises:
-        ValueError: If one is no text or is blank, or a file cannot be read.
-
     Example:
         >>> as_texts("the data", ["one", "two"])
         array(['one', 'two'], dtype=object)
@@ -126,12 +115,6 @@ def text_targets(given: Mapping[str, Any]) -> list[np.ndarray] | None:
 
     Strings of which most occur once are texts, others are classes.
 
-    Args:
-        given: Targets by the name of their part.
-
-    Returns:
-        Strings, object (n,), of each part; or `None`.
-
     Example:
         >>> text_targets({"the data": ["Guten Tag.", "Danke."]})
         [array(['Guten Tag.', 'Danke.'], dtype=object)]
@@ -162,19 +145,7 @@ def is_folder_of_texts(path: Path) -> bool:
 
 
 def read_folder_of_texts(path: Path) -> tuple[list[Any], list[str] | None]:
-    """Find the texts in a folder, one a .txt file.
-
-    Args:
-        path: A folder of files; or of one folder of files a class; or of `train` and `test` with
-            such files or folders.
-
-    Returns:
-        The arguments `x`, `y`, and where there are two parts `x_test`, `y_test`, of `from_arrays`;
-        and the names of the classes, in natural order (2 before 10).
-
-    Raises:
-        ValueError: If there are none in it, or in a class.
-    """
+    """Find the texts in a folder, one a .txt file."""
     folders = [item for item in visible(path) if item.is_dir()]
     if {folder.name for folder in folders} == {"train", "test"}:
         (train, names), (test, other) = map(read_folder_of_texts, (path / "train", path / "test"))

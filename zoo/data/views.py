@@ -13,12 +13,6 @@ from zoo.data.part import Part, digest
 def joined(parts: Sequence[Part]) -> Part:
     """Give a part of the examples of several, in their order.
 
-    Args:
-        parts: Parts of examples of one shape.
-
-    Returns:
-        The part. It copies no examples.
-
     Example:
         >>> import zoo
         >>> data = zoo.load_data("digits")

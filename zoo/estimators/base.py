@@ -92,20 +92,7 @@ class AutoencoderEstimator(BaseEstimator):
         self.verbose = verbose
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
-        """Measure how far rows are from what the autoencoder makes of them.
-
-        Args:
-            X: Rows, (n, n_features_in_).
-            per_feature: Whether to give each feature's error, which tells where a row is odd.
-
-        Returns:
-            Squared errors, in the square of `X`'s unit, float64: (n, n_features_in_), or their
-            means over the features, (n,).
-
-        Raises:
-            ValueError: If `X` is malformed.
-            NotFittedError: If `fit` was not called.
-        """
+        """Measure how far rows are from what the autoencoder makes of them."""
         x = self._rows(X)
         rebuilt = apply(self.decoder_, apply(self.encoder_, x))
         errors = np.square(x.astype(np.float64) - rebuilt)
@@ -117,15 +104,7 @@ class AutoencoderEstimator(BaseEstimator):
         return validate_data(self, X, dtype=np.float32, reset=False)
 
     def _fit_net(self, x: np.ndarray, seed: int) -> keras.Model:
-        """Fit a net.
-
-        Args:
-            x: Rows, float32 (n, features).
-            seed: Decides initial weights, the order of the rows, and what a kind draws.
-
-        Returns:
-            From `features` to `reconstruction`, both in `x`'s units.
-        """
+        """Fit a net."""
         recipe = Recipe(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -191,11 +170,7 @@ class AutoencoderEstimator(BaseEstimator):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _set_models(self, model: keras.Model) -> None:
-        """Keep what was fitted, and its halves, which have its very layers.
-
-        Args:
-            model: What `_fit_net` gives, or a model with the same layers and more.
-        """
+        """Keep what was fitted, and its halves, which have its very layers."""
         self.model_ = model
         net = model.get_layer("net")
         encoder, decoder = net.get_layer("encoder"), net.get_layer("decoder")
@@ -220,13 +195,6 @@ class AutoencoderEstimator(BaseEstimator):
 def apply(model: keras.Model, x: np.ndarray) -> Any:
     """Apply a model to rows; no row's result depends on the rows beside it.
 
-    Args:
-        model: A model with one input.
-        x: Rows, float32 (n, features).
-
-    Returns:
-        The outputs as arrays of n rows, in the structure that the model gives.
-
     Example:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Identity()])
         >>> apply(model, np.ones((300, 2), "float32")).shape
@@ -246,16 +214,6 @@ def apply(model: keras.Model, x: np.ndarray) -> Any:
 
 def center_and_scale(x: np.ndarray) -> tuple[np.ndarray, float]:
     """Measure where rows lie, and how far they spread.
-
-    Args:
-        x: Rows, (n, features).
-
-    Returns:
-        The mean of each feature, float64 (features,), and one standard deviation for all of them,
-        which keeps their proportions; 1 where all rows are the same.
-
-    Raises:
-        ValueError: If float32 cannot hold the square of the standard deviation.
 
     Example:
         >>> mean, scale = center_and_scale(np.array([[0.0, 1.0], [4.0, 1.0]]))

@@ -194,16 +194,6 @@ def conformal_rank(contamination: float, held_out: int) -> int:
     If all scores come from one distribution, another one ranks anywhere among them with the same
     probability, and so is below the one of rank k with a probability of k / (held out + 1).
 
-    Args:
-        contamination: The share, above 0 and at most 0.5, which is never exceeded.
-        held_out: Number of held-out scores.
-
-    Returns:
-        The rank from below, 1 for the lowest score.
-
-    Raises:
-        ValueError: If the share is illegal, or smaller than the lowest score's.
-
     Example:
         >>> conformal_rank(0.1, 9), conformal_rank(0.1, 18), conformal_rank(0.1, 19)
         (1, 1, 2)

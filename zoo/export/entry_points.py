@@ -41,13 +41,7 @@ class EntryPoint:
 def make_entry_points(
     model: keras.Model, signatures: Mapping[str, keras.Model]
 ) -> dict[str, EntryPoint]:
-    """Give the entry points of `model` and of `signatures` by name, once all are known to be fit.
-
-    Raises:
-        TypeError: One is no Keras model.
-        ValueError: One is not built, names no inputs, or has weights that are not finite; or a
-            name cannot be served.
-    """
+    """Give the entry points of `model` and of `signatures`, once all are known to be fit."""
     if signatures.get(DEFAULT_SIGNATURE, model) is not model:
         raise ValueError(
             f"signatures[{DEFAULT_SIGNATURE!r}] is another model than the one to export. "

@@ -134,12 +134,6 @@ def embedding(trunk: keras.Model, *, num_classes: int = 0, name: str = "embeddin
 def check_trunk(trunk: Any) -> None:
     """Check that a model gives embeddings.
 
-    Args:
-        trunk: See `siamese`.
-
-    Raises:
-        ValueError: If it does not.
-
     Example:
         >>> import zoo
         >>> check_trunk(zoo.mlp(num_classes=0))
@@ -169,14 +163,6 @@ def check_trunk(trunk: Any) -> None:
 
 def largest_distance(trunk: keras.Model, metric: str, normalize: bool) -> float | None:
     """Give the largest distance that embeddings of a trunk can have.
-
-    Args:
-        trunk: See `siamese`.
-        metric: "euclidean" or "manhattan"; cosine distances are at most 2.
-        normalize: Whether the embeddings are of length 1.
-
-    Returns:
-        The distance; `None` if there is no bound.
 
     Example:
         >>> trunk = keras.Sequential([keras.Input((8,)), layers.Dense(4, activation="sigmoid")])

@@ -13,12 +13,6 @@ from matplotlib.figure import Figure
 def plain(text: object) -> str:
     """Give a text that matplotlib shows as it is.
 
-    Args:
-        text: What to show.
-
-    Returns:
-        The text, in which no $ begins a formula.
-
     Example:
         >>> print(plain("5 $"))
         5 \\$
@@ -28,11 +22,6 @@ def plain(text: object) -> str:
 
 def show_image(axes: Axes, image: np.ndarray) -> None:
     """Show an image.
-
-    Args:
-        axes: Where.
-        image: (height, width, channels), values in [0, 1]; one or three channels are shown as grey
-            or colour, else the first.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -44,14 +33,6 @@ def show_image(axes: Axes, image: np.ndarray) -> None:
 
 def written(figure: Figure, path: Path | None, dpi: int = 120) -> Path | Any:
     """Write a figure where a path is given, else hand it over.
-
-    Args:
-        figure: What is drawn.
-        path: Where to write it.
-        dpi: Dots per inch of what is written.
-
-    Returns:
-        `path`, or the figure.
 
     Example:
         >>> written(Figure(), None)

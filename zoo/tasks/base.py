@@ -234,15 +234,7 @@ _tasks: dict[str, type[Task]] = {}
 
 
 def check_input(model: keras.Model, data: Dataset) -> None:
-    """Check that every input of a model takes the examples.
-
-    Args:
-        model: The model.
-        data: The data.
-
-    Raises:
-        ValueError: If one takes another shape.
-    """
+    """Check that every input of a model takes the examples."""
     for tensor in model.inputs:
         taken, given = tuple(tensor.shape[1:]), data.input_shape
         fits = len(taken) == len(given) and all(
@@ -263,15 +255,6 @@ def outputs_of(model: keras.Model, x: np.ndarray) -> np.ndarray:
 
 def get_task(task: str | Task) -> Task:
     """Find a task.
-
-    Args:
-        task: The task's name, or a task.
-
-    Returns:
-        The task.
-
-    Raises:
-        ValueError: If the name is unknown.
 
     Example:
         >>> import zoo.tasks

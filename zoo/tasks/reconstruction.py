@@ -183,15 +183,6 @@ def interpolate(
 ) -> np.ndarray:
     """Decode codes on the line between two.
 
-    Args:
-        decoder: From codes to images.
-        start: A code, `(latent_dim,)`.
-        end: Another.
-        steps: Number of images, both ends included.
-
-    Returns:
-        The images, `(steps, height, width, channels)`.
-
     Example:
         >>> import zoo
         >>> model = zoo.create("dense_autoencoder_tiny", input_shape=(8, 8, 1))

@@ -20,11 +20,6 @@ Logs = Mapping[str, float] | None
 def compile_model(model: keras.Model, task: Task, recipe: Recipe) -> None:
     """Compile a model for a task, with an optimizer whose state can be loaded.
 
-    Args:
-        model: The model.
-        task: What it is trained for.
-        recipe: How it is trained.
-
     Example:
         >>> import zoo
         >>> model = zoo.create("mlp_tiny", input_shape=(8, 8, 1))
@@ -41,13 +36,7 @@ def compile_model(model: keras.Model, task: Task, recipe: Recipe) -> None:
 
 
 def set_schedule(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Give a model that `compile_model` compiled its learning rates, once the steps are known.
-
-    Args:
-        model: The model.
-        recipe: How it is trained.
-        steps: Number of steps an epoch.
-    """
+    """Give a model that `compile_model` compiled its learning rates, once the steps are known."""
     rate = recipe.make_schedule(steps)
     if not isinstance(rate, float):
         model.optimizer.learning_rate = rate
@@ -65,26 +54,7 @@ def fit_model(
     best: BestWeights | None = None,
     verbose: int | str = "auto",
 ) -> keras.callbacks.History:
-    """Fit a compiled model for a task on data.
-
-    Args:
-        model: The model, as `compile_model` or its owner compiled it.
-        data: The training part is learned from, the validation part judges each epoch.
-        task: What the model is trained for.
-        recipe: How it is trained.
-        first_epoch: Number of the first epoch, counted from 0.
-        callbacks: More Keras callbacks.
-        keeper: Writes down what each epoch gave, last of all.
-        best: What is known of the epochs before `first_epoch`, where training stops early.
-        verbose: As `fit` takes it.
-
-    Returns:
-        Keras's history. The model's weights are the last epoch's, or with `early_stopping` the
-        best one's.
-
-    Raises:
-        FloatingPointError: If the loss or a weight is no longer finite; the model is broken then.
-    """
+    """Fit a compiled model for a task on data."""
     batches = task.batches(
         model,
         data.train,
@@ -162,11 +132,6 @@ class BestWeights(keras.callbacks.Callback):
     """Keeps the best epoch's weights, ends a training that no longer gets better, restores them.
 
     Keras's EarlyStopping, but it can go on where a training was interrupted.
-
-    Args:
-        objective: The value that counts, such as "val_accuracy"; the loss where the logs lack it.
-        direction: Whether it is to rise ("max") or to fall ("min").
-        patience: Number of epochs without a better value after which training ends.
 
     Attributes:
         epoch: The best epoch, counted from 0; `None` before the first.

@@ -374,12 +374,6 @@ def _listed(names: list[str]) -> str:
 def describe_function(function: Callable[..., Any]) -> str:
     """Describe a function so that another one has another description, in any process.
 
-    Args:
-        function: A function, a partial one, or an object that can be called.
-
-    Returns:
-        Its name, and a hash of its code and of the values that it holds.
-
     Example:
         >>> describe_function(lambda images, rng: images) == describe_function(lambda i, r: i + 1)
         False

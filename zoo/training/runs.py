@@ -173,15 +173,6 @@ def load_run(directory: str | os.PathLike[str], model: keras.Model | None = None
 def load_model(path: Path) -> keras.Model:
     """Load a model of ours, with the layers that train faster than Keras's own.
 
-    Args:
-        path: A `.keras` file.
-
-    Returns:
-        The model, compiled as it was saved.
-
-    Raises:
-        ValueError: If the file is missing or damaged.
-
     Example:
         >>> load_model(Path("nowhere.keras"))
         Traceback (most recent call last):
@@ -196,13 +187,6 @@ def load_state(model: keras.Model, path: Path) -> None:
     """Load the weights and the optimizer's state into a compiled model.
 
     Keras's own `load_model` makes another optimizer under mixed_float16, and leaves its state out.
-
-    Args:
-        model: The model as it was built and compiled when the file was saved.
-        path: A `.keras` file.
-
-    Raises:
-        ValueError: If the file is missing or damaged.
     """
     with refusing_damage(path):
         model.load_weights(path)
@@ -210,11 +194,6 @@ def load_state(model: keras.Model, path: Path) -> None:
 
 class RunKeeper:
     """Writes a training down; each file is whole at any moment.
-
-    Args:
-        directory: Where.
-        every_epoch: Whether to write after each epoch, so that a training that is killed goes on
-            (where epochs are short, as often as writing costs little); else only at the end.
 
     Attributes:
         rows: What each epoch logged.
@@ -232,20 +211,7 @@ class RunKeeper:
     def resume(
         self, model: keras.Model, recipe: Recipe, steps: int, best: BestWeights | None
     ) -> bool:
-        """Load what an earlier process kept.
-
-        Args:
-            model: The compiled model.
-            recipe: How it is trained.
-            steps: Number of steps an epoch.
-            best: Is told of the epochs that are there.
-
-        Returns:
-            Whether the training had come to its end: after its last epoch, or stopped early.
-
-        Raises:
-            ValueError: If a file is damaged; the message names it.
-        """
+        """Load what an earlier process kept."""
         if not (self.directory / MODEL).exists():
             return False
         load_state(model, self.directory / MODEL)
@@ -327,12 +293,6 @@ def _state(model: keras.Model) -> list[keras.Variable]:
 
 def columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
     """Turn rows into columns; a callback may log a value in some epochs only.
-
-    Args:
-        rows: Value by name, one row an epoch.
-
-    Returns:
-        Values by name; NaN where a row lacks one.
 
     Example:
         >>> columns([{"loss": 1.0}, {"loss": 0.5, "f1": 0.25}])

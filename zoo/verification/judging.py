@@ -162,15 +162,6 @@ class Judged:
 def checked_target(target_far: float | str) -> float | str:
     """Check what a threshold is to be set by.
 
-    Args:
-        target_far: See `Judged.point`.
-
-    Returns:
-        "eer", or the rate as a `float`.
-
-    Raises:
-        ValueError: If it is neither.
-
     Example:
         >>> checked_target("eer"), checked_target(0)
         ('eer', 0.0)

@@ -161,12 +161,6 @@ def _inputs(embedding_dim: int) -> list[Any]:
 def require_finite(model: keras.Model) -> None:
     """Refuse damaged weights.
 
-    Args:
-        model: A model.
-
-    Raises:
-        ValueError: If a weight holds NaN or infinite values.
-
     Example:
         >>> import zoo
         >>> require_finite(zoo.mlp((8, 8, 1), 10))
@@ -181,16 +175,6 @@ def require_finite(model: keras.Model) -> None:
 
 def embeddings_of(side: keras.Model, images: np.ndarray) -> np.ndarray:
     """Embed images by one side of a model.
-
-    Args:
-        side: `Sides.left` or `Sides.right`.
-        images: Such as the side takes, checked; any number.
-
-    Returns:
-        float32 (images, embedding_dim).
-
-    Raises:
-        ValueError: If an embedding is not finite.
 
     Example:
         >>> import zoo
