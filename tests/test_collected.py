@@ -19,10 +19,11 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def num_batches(self):
-        return -(-len(self.arrays[0]) // self.size)
+        return -(-len(self.arrays[0]) // self.size) if np.ndim(self.arrays[0]) else 3
 
     def __getitem__(self, index):
-        batch = tuple(array[index * self.size :][: self.size] for array in self.arrays)
+        cut = slice(index * self.size, (index + 1) * self.size)
+        batch = tuple(array[cut] if np.ndim(array) else array for array in self.arrays)
         return batch if len(batch) > 1 else batch[0]
 
 
@@ -107,6 +108,8 @@ BAD = {
     "dictionary": (slices(({"a": X, "b": X}, Y)), r"received \(dict, "),
     "two inputs": (slices(((X, X), Y)), r"received \(tuple, "),
     "in a pair": ((Batches(X, Y), slices((X, Y)).repeat()), "the test part has no finite"),
+    "no batches": (Batches(np.float32(3)), "must give batches"),
+    "labels beside": ((Batches(X), Y), "Beside a data set of batches"),
     "not UTF-8": (slices(([b"\xff\xfe"] * 9, Y[:9])), "A string of the data is no UTF-8"),
 }
 

@@ -48,9 +48,10 @@ def test_texts_without_labels(source):
         ("\n\n".join(WORDS), WORDS),
         ("\r\n \r\n\r\n".join(WORDS) + "\r\n", WORDS),
         ("\n".join(WORDS) + "\n", WORDS),
+        ("\n".join(f"{text}\u2028\f." for text in WORDS), [f"{t}\u2028\f." for t in WORDS]),
         ("\n\n".join(text + "\n" + text for text in WORDS), [f"{t}\n{t}" for t in WORDS]),
     ],
-    ids=["paragraphs", "Windows", "lines", "paragraphs of two lines"],
+    ids=["paragraphs", "Windows", "lines", "odd separators", "paragraphs of two lines"],
 )
 def test_a_file_holds_a_text_a_paragraph_or_a_line(tmp_path, content, texts):
     file = tmp_path / "trains.txt"

@@ -36,6 +36,8 @@ def collected(where: str, source: Any) -> tuple[Any, Any]:
         raise ValueError(f"The {type(source).__name__} of {where} is empty.")
     xs, ys = (list(column) for column in zip(*elements, strict=True))
     if not _is_tf(source) or _are_batched(xs, ys):
+        if not all(np.ndim(x) and (y is None or np.ndim(y)) for x, y in elements):
+            raise ValueError(f"The {type(source).__name__} of {where} must give batches.")
         xs = [example for batch in xs for example in batch]
         ys = [None] if ys[0] is None else [label for batch in ys for label in batch]
     return _joined(where, xs), None if ys[0] is None else _joined(where, ys)

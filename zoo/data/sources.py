@@ -215,9 +215,15 @@ def _collected(source: Any) -> Any:
     if are_batches(source):
         return collected("the data", source)
     if isinstance(source, tuple | list) and len(source) == 2 and any(map(are_batches, source)):
+        arrays = [part for part in source if not are_batches(part)]
+        if not all(isinstance(part, tuple | list) and len(part) == 2 for part in arrays):
+            raise ValueError(
+                "Beside a data set of batches must be another, as (train, test), or the arrays "
+                "(x_test, y_test)."
+            )
         wheres = ("the training part", "the test part")
         return tuple(
-            collected(where, part) if are_batches(part) else part
+            collected(where, part) if are_batches(part) else tuple(part)
             for where, part in zip(wheres, source, strict=True)
         )
     return source

@@ -74,7 +74,7 @@ def as_texts(where: str, x: Any) -> np.ndarray:
     if _is_path(x):
         content = read_text(Path(x))
         found = re.split(r"\n\s*\n", content)
-        x = found if len(found) > 1 else content.splitlines()
+        x = found if len(found) > 1 else content.split("\n")
     if isinstance(x, pd.DataFrame):
         if x.shape[1] != 1:
             raise ValueError(
