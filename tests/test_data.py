@@ -166,7 +166,7 @@ def with_value(value):
 BAD_ARRAYS = {
     "nan": (with_value(np.nan), GOOD_Y, "1 images of the data hold NaN.* index 7"),
     "infinite": (with_value(np.inf), GOOD_Y, "hold NaN or infinite.* index 7"),
-    "negative": (FLOATS - 0.5, GOOD_Y, "values from -0.5 to .*Scale them"),
+    "negative": (FLOATS - 0.5, GOOD_Y, r"values from -0.5 to .*\(x \+ 1\) / 2"),
     "0 to 255": (GOOD_X.astype("float32"), GOOD_Y, "values from 0 to 59"),
     "0 and 1 in uint8": (GOOD_X % 2, GOOD_Y, "black and white"),
     "int64": (GOOD_X.astype(int), GOOD_Y, r"received int64.*astype\('uint8'\)"),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import zoo
 from zoo.data import ImagePreparation
 from zoo.data.preparation import preparation_from_config
 
@@ -223,3 +224,21 @@ def test_a_preparation_is_plain_data():
     prepare = ImagePreparation((4, 6, 3), background="#00ff00", max_pixels=99)
     kept = json.loads(json.dumps(prepare.get_config()))
     assert preparation_from_config(kept) == prepare
+
+
+def test_each_image_of_a_list_has_its_own_scale():
+    bright = np.full((4, 4, 1), 255, "uint8")
+    found = ImagePreparation((4, 4, 1))([bright, bright / 255.0])
+    np.testing.assert_array_equal(found, np.ones((2, 4, 4, 1)))
+
+
+def test_a_background_that_is_transparent_is_refused():
+    with pytest.raises(ValueError, match="background"):
+        ImagePreparation((4, 4, 1), background="#ff000080")
+    assert ImagePreparation((4, 4, 1), background="#ff0000ff").background == "#ff0000ff"
+
+
+@pytest.mark.parametrize("shape", [(60, 60, 3), (28, 28, 1)])
+def test_one_image_is_not_taken_for_many_rows(shape):
+    with pytest.raises(ValueError, match="look like one image"):
+        zoo.load_data((np.zeros(shape), np.arange(shape[0]) % 2))

@@ -172,9 +172,10 @@ def _check_images(where: str, x: Any) -> np.ndarray:
             f"{bad[0]}. Remove or repair them."
         )
     if low < 0 or high > 1 or 0 < high <= _DIVIDED_TWICE:
+        hint = " Sequences of numbers need kind='sequences'." if np.ndim(x) == 3 else ""
         raise ValueError(
             f"The images of {where} must be floats in [0, 1] (or uint8); received values from "
-            f"{low:g} to {high:g}. {how_to_scale(low, high)}"
+            f"{low:g} to {high:g}. {how_to_scale(low, high)}{hint}"
         )
     return images.astype(np.float32, copy=False)
 
@@ -200,6 +201,8 @@ def how_to_scale(low: float, high: float) -> str:
 def _odd_layout(shape: tuple[int, ...]) -> str:
     """Say how to mend images whose axes are in another order; nothing where none is odd."""
     channels = (1, 2, 3, 4)
+    if len(shape) == 3 and shape[2] in (1, 3, 4):
+        return "They look like one image: pass x[None], or x[..., None] if they are that narrow."
     if len(shape) != 4 or shape[3] in channels:
         return ""
     if shape[1] in channels and shape[2] not in channels:

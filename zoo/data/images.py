@@ -58,7 +58,8 @@ class ImagePreparation(Preparation):
         """Check the values that a caller may have chosen."""
         integer("max_pixels", self.max_pixels)
         try:
-            ImageColor.getrgb(self.background)
+            if ImageColor.getrgb(self.background)[3:] not in ((), (255,)):
+                raise ValueError("it is transparent")
         except (ValueError, AttributeError) as error:
             raise ValueError(
                 '`background` must be a colour such as "white" or "#ff8000", received '
@@ -82,6 +83,8 @@ class ImagePreparation(Preparation):
             OSError: If a file cannot be opened.
         """
         found = _pictures(x, warn=True)
+        if isinstance(x, list | tuple) and len({getattr(item, "dtype", None) for item in x}) > 1:
+            return np.concatenate([self(item) for item in x])  # each has a scale of its own
         if found is None:
             return self._scaled(self._arranged(x))
         images = list(in_threads(self.pixels, found))
