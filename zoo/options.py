@@ -50,8 +50,9 @@ def arguments_help(documented: Any) -> dict[str, str]:
     """Read what a docstring says of its arguments.
 
     Example:
-        >>> arguments_help(arguments_help)
-        {'documented': 'A class or a function with a section `Args`.'}
+        >>> from zoo.training.recipe import Recipe
+        >>> arguments_help(Recipe)["epochs"]
+        'Number of passes over the training part.'
     """
     text = inspect.getdoc(documented) or ""
     section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", text, re.DOTALL | re.MULTILINE)
