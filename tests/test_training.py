@@ -129,8 +129,8 @@ def test_a_killed_process_leaves_a_run_that_resumes(digits, tmp_path):
             resume=True,
             callbacks=[on_begin, Stop(0)],
         )
-    # The history is written before the model: the model may be one epoch behind, never ahead.
-    assert seen[0] in (done - 1, done)
+    # The history is written before the model: the model may be behind, never ahead.
+    assert 0 < seen[0] <= done
 
 
 def _epochs_in(directory):

@@ -27,7 +27,7 @@ from zoo.training.recipe import Recipe
 
 CONFIG, MODEL, BEST = "config.json", "model.keras", ".best-"
 HISTORY, METRICS, STATE = "history.csv", "metrics.json", "state.json"
-WRITING_SHARE = 0.03  # of the time; what short epochs gave is kept in memory until it is due
+WRITING_SHARE = 0.05  # of the time; what short epochs gave is kept in memory until it is due
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

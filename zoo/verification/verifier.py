@@ -283,6 +283,13 @@ class Verifier:
             verifier._gallery.add(file["embeddings"], file["labels"])
         return verifier
 
+    def __repr__(self) -> str:
+        threshold = "none" if self.threshold is None else f"{self.threshold:.4g}"
+        return (
+            f"<Verifier {self.model.name}: threshold {threshold}, {len(self._gallery.labels)} "
+            "enrolled>"
+        )
+
     def _judged(self, images: Any, labels: Any) -> tuple[Judged, Part, Sequence[str]]:
         images = self._checked(images)
         names, numbers = np.unique(checked_labels(labels, len(images)), return_inverse=True)

@@ -1,0 +1,95 @@
+"""What a search improves, what it keeps, and how it is opened again."""
+
+import keras
+import numpy as np
+import pytest
+from small_searches import QUICK
+
+import tuning
+import zoo
+from zoo.tasks import ClassificationTask
+
+
+def parameters(model, values):
+    assert "val_accuracy" in values
+    return model.count_params()
+
+
+def test_a_function_of_the_model_is_improved(small, tmp_path):
+    options = dict(max_trials=3, directory=tmp_path / "s", fixed={"batch_norm": False})
+    found = tuning.search(
+        "mlp_tiny", small, objective=parameters, direction="min", **options, **QUICK
+    )
+    assert found.objective == "parameters"
+    assert found.best_score == min(trial.score for trial in found.trials)
+    assert found.best_model().count_params() == found.best_score
+    with pytest.raises(ValueError, match="needs a `direction`"):
+        tuning.search("mlp_tiny", small, objective=parameters, directory=tmp_path / "t", **QUICK)
+
+
+def test_what_is_scored_is_what_is_kept(small, tmp_path):
+    options = dict(
+        max_trials=2,
+        objective="val_loss",
+        early_stopping=2,
+        fixed={"optimizer": "sgd", "learning_rate_schedule": "constant"},
+        ranges={"learning_rate": (0.1, 0.3), "shift": [0, 1]},
+    )
+    quick = {**QUICK, "epochs": 12}
+    found = tuning.search("mlp_tiny", small, directory=tmp_path / "s", **options, **quick)
+    model = found.best_model()
+    validation = small.validation
+    loss = model.evaluate(validation.examples(), validation.labels, return_dict=True, verbose=0)
+    assert loss["loss"] == pytest.approx(found.best_score, rel=1e-5)
+    assert found.best_recipe.early_stopping == 2
+    again = tuning.load_search(tmp_path / "s")
+    assert again.trials == found.trials
+    assert again.best_recipe == found.best_recipe
+    assert again.best_arguments.keys() == found.best_arguments.keys()
+    kept = list((tmp_path / "s").rglob("model.keras"))
+    assert len(kept) == 1  # of the best trial alone
+
+
+def test_augmentation_varies_where_it_is_named(small, tmp_path):
+    found = tuning.search(
+        "mlp_tiny",
+        small,
+        max_trials=4,
+        ranges={"shift": [1, 2], "flip": [False]},
+        directory=tmp_path / "s",
+        **QUICK,
+    )
+    assert {trial.values["shift"] for trial in found.trials} <= {1, 2}
+    assert found.best_recipe.augment.shift == found.best_values["shift"]
+
+
+def test_a_subclass_of_a_task_is_no_other_ones_task(small, tmp_path):
+    class Quiet(ClassificationTask):
+        objective = "val_loss"
+        direction = "min"
+
+    assert type(zoo.tasks.get("classification")) is ClassificationTask
+    found = tuning.search(
+        "mlp_tiny", small, task=Quiet(), max_trials=1, directory=tmp_path / "s", **QUICK
+    )
+    assert (found.objective, found.direction) == ("val_loss", "min")
+    again = tuning.search("mlp_tiny", small, max_trials=1, directory=tmp_path / "t", **QUICK)
+    assert again.objective == "val_accuracy"
+    with pytest.raises(ValueError, match="There is a task 'classification' already"):
+        type("Other", (ClassificationTask,), {"name": "classification"})
+
+
+def test_plain_keras_tuner_scales_bytes_as_the_zoo_does(digits):
+    import keras_tuner
+
+    hypermodel = tuning.hypermodel("mlp_tiny", input_shape=(8, 8, 1), num_classes=10, epochs=1)
+    images, labels = digits.train.examples(np.arange(64)), digits.train.labels[:64]
+    as_bytes = np.round(images * 255).astype("uint8")
+    losses = []
+    for x in (as_bytes, as_bytes / np.float32(255)):
+        keras.utils.set_random_seed(0)
+        hp = keras_tuner.HyperParameters()
+        model = hypermodel.build(hp)
+        history = hypermodel.fit(hp, model, x, labels, validation_data=(x, labels), verbose=0)
+        losses.append(history.history["val_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
