@@ -9,6 +9,7 @@ import pytest
 
 import zoo
 import zoo.tasks
+from zoo.precision import precision_scope
 from zoo.registry import entry
 
 # Trainable and other parameters with default arguments; a change here is a change of a model.
@@ -219,10 +220,14 @@ def inputs_by_name(model):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """Where one fresh process, without Keras, has served every model's SavedModel."""
+    """Where one fresh process, without Keras, has served every model's SavedModel.
+
+    The models are those of a training in mixed precision, whose exports compute in float32.
+    """
     directory = tmp_path_factory.mktemp("served")
     for name in NAMES:
-        model = small(name)
+        with precision_scope("mixed_bfloat16"):
+            model = small(name)
         zoo.export_saved_model(model, directory / name)
         np.savez(directory / f"{name}_inputs.npz", **inputs_by_name(model))
     subprocess.run([sys.executable, "-c", CLIENT, directory, *NAMES], check=True, timeout=300)

@@ -2,17 +2,18 @@
 
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from zoo.arguments import broken_weights
+from zoo.export.half_precision import HALF_DTYPES
 
 DEFAULT_SIGNATURE = "serving_default"
 
-_HALF_DTYPES = ("float16", "bfloat16")
 _SERVED_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -26,16 +27,14 @@ class EntryPoint:
 
     def infer(self, *tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         """Run the model in inference mode on tensors in the order of `inputs`."""
-        if isinstance(self.model, keras.Sequential):
-            (arguments,) = tensors
-        else:
-            arguments = keras.tree.pack_sequence_as(self.model.input, tensors)
         # Layers count while they run, for the metrics of a training; what is served must not.
         with keras.StatelessScope():
-            outputs = keras.tree.flatten(self.model(arguments, training=False))
+            outputs = self.model(_arguments(self.model, tensors), training=False)
+        if not isinstance(outputs, Mapping):
+            outputs = dict(zip(self.output_names, keras.tree.flatten(outputs), strict=True))
         return {
-            name: tf.cast(output, _served_dtype(output.dtype.name))
-            for name, output in zip(self.output_names, outputs, strict=True)
+            name: tf.cast(outputs[name], _served_dtype(outputs[name].dtype.name))
+            for name in self.output_names
         }
 
 
@@ -114,10 +113,25 @@ def _entry_point(signature: str, model: keras.Model) -> EntryPoint:
     )
 
 
-def _output_names(model: keras.Model) -> tuple[str, ...]:
+def _arguments(model: keras.Model, tensors: Sequence[Any]) -> Any:
     if isinstance(model, keras.Sequential):
-        return (model.layers[-1].name,)
-    names = sorted(model.output) if isinstance(model.output, dict) else model.output_names
+        return tensors[0]
+    return keras.tree.pack_sequence_as(model.input, tensors)
+
+
+def _output_names(model: keras.Model) -> tuple[str, ...]:
+    outputs = model.compute_output_spec(_arguments(model, model.inputs))
+    if isinstance(outputs, Mapping):
+        if not all(isinstance(name, str) for name in outputs) or any(
+            keras.tree.is_nested(output) for output in outputs.values()
+        ):
+            raise ValueError(
+                f"model {model.name!r} has outputs {list(outputs)}, and they cannot be served by "
+                "name. Return a dict with strings for keys and tensors for values."
+            )
+        return tuple(outputs)
+    sequential = isinstance(model, keras.Sequential)
+    names = [model.layers[-1].name] if sequential else model.output_names
     if len(set(names)) < len(model.outputs):
         raise ValueError(
             f"model {model.name!r} has {len(model.outputs)} outputs under the names "
@@ -127,4 +141,4 @@ def _output_names(model: keras.Model) -> tuple[str, ...]:
 
 
 def _served_dtype(dtype: str) -> str:
-    return "float32" if dtype in _HALF_DTYPES else dtype
+    return "float32" if dtype in HALF_DTYPES else dtype

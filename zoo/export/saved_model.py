@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.arguments import one_of
+from zoo.export.check import difference
 from zoo.export.entry_points import EntryPoint, all_layers, all_weights, make_entry_points
+from zoo.export.half_precision import (
+    computing_in_float32,
+    half_operations,
+    lowest_precision,
+    require_full_weights,
+)
+from zoo.export.metadata import check_metadata, write_metadata
 from zoo.files import new_directory
 
+PRECISIONS = ("float32", "as_trained")
 # By compute dtype. Of half precision, about four times the relative error of one rounding: how
 # often a value is rounded on its way depends on which operations a graph runs as one.
 TOLERANCES = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}
@@ -44,8 +54,11 @@ class ExportResult:
     Attributes:
         path: The SavedModel directory.
         signatures: By signature name, `{"inputs": {name: shape}, "outputs": {name: shape}}`.
-        max_difference: The largest difference from the model's outputs, as a share of the largest
-            output where that exceeds 1.
+        precision: What it computes in: "float32", "float16" or "bfloat16".
+        max_difference: The largest difference from the outputs of the model in that precision, as
+            a share of the largest output where that exceeds 1.
+        trained_difference: The largest difference between the model's outputs in that precision
+            and in the one it was trained in, likewise; 0.0 where they are the same precision.
         size_bytes: Bytes of the whole directory.
         weight_bytes: Bytes of the weights in it.
         parameters: Number of parameters, each counted once however many signatures use it.
@@ -54,7 +67,9 @@ class ExportResult:
 
     path: Path
     signatures: dict[str, dict[str, dict[str, tuple[int | None, ...]]]]
+    precision: str
     max_difference: float
+    trained_difference: float
     size_bytes: int
     weight_bytes: int
     parameters: int
@@ -66,38 +81,49 @@ def export_saved_model(
     path: str | os.PathLike[str],
     *,
     signatures: Mapping[str, keras.Model] | None = None,
+    precision: str = "float32",
     tolerance: float | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> ExportResult:
     """Write a model as a SavedModel that any client can serve, once it proves itself.
 
     Clients call it by names: the `serving_default` signature takes the model's inputs by their
     names ("image") and gives its outputs by the names of the layers that make them
     ("probabilities"), or by their keys where the model returns a dict. The batch size is free,
-    layers run in inference mode, and half-precision inputs and outputs become float32.
+    layers run in inference mode, and inputs and outputs are never in half precision.
 
     A fresh process without Keras reloads the SavedModel and runs every signature on random inputs
     in [0, 1], in batches of 1 and 3, on the CPU. Only if its outputs are finite and equal to those
-    of `model` does the directory appear at `path`, complete. Otherwise nothing is left.
+    of `model` in the same precision does the directory appear at `path`, complete. Otherwise
+    nothing is left.
 
     Args:
         model: A built Functional or Sequential model. It is not changed.
         path: Directory to write; nothing may exist there.
         signatures: More entry points, by name: models that share layers with `model`, such as
             its encoder. Weights that several use are stored once.
+        precision: "float32", which every runtime and processor takes: layers that compute in
+            half precision, as after a training in mixed precision, compute in float32. Or
+            "as_trained": each layer computes as it was trained.
         tolerance: Largest difference allowed between the outputs of the export and of `model`, as
             a share of the largest output where that exceeds 1. By default 1e-5, or 2e-3 where
-            layers compute in float16 and 2e-2 where they do in bfloat16.
+            the export computes in float16 and 2e-2 where it does in bfloat16.
+        metadata: What a client should know, such as the names of the classes: a dict of what JSON
+            can hold. It is written to `assets.extra/keras_zoo.json`, with the keys `signatures`,
+            `precision` and `versions` added.
 
     Returns:
-        Names, shapes, sizes, and the difference found.
+        Names, shapes, sizes, and the differences found.
 
     Raises:
         TypeError: `model`, or one in `signatures`, is no Keras model.
-        ValueError: A model is not built, has no symbolic inputs, or has weights that are NaN or
-            infinite; or a name cannot be served.
+        ValueError: A model is not built, has no symbolic inputs, or has weights that are NaN,
+            infinite, or stored in half precision though `precision` is "float32"; a name cannot
+            be served; or `precision` or `metadata` is illegal.
         FileExistsError: Something exists at `path`.
         OSError: `path` cannot be written.
-        ExportError: The outputs are not finite, or those of the export differ.
+        ExportError: The outputs are not finite, those of the export differ, or operations compute
+            in half precision though `precision` is "float32".
         RuntimeError: Keras does not run on TensorFlow.
 
     Example:
@@ -114,24 +140,37 @@ def export_saved_model(
     """
     started = time.perf_counter()
     _require_tensorflow()
+    one_of("precision", precision, PRECISIONS)
+    check_metadata(metadata := metadata or {})
     entry_points = make_entry_points(model, signatures or {})
-    if tolerance is None:
-        tolerance = _default_tolerance(entry_points.values())
+    weights, layers = all_weights(entry_points.values()), all_layers(entry_points.values())
+    trained = served = lowest_precision(layers)
+    if precision == "float32":
+        require_full_weights(weights)
+        served = "float32"
 
     with new_directory(path) as draft:
-        samples = _samples(entry_points)
-        _write(entry_points, draft)
+        as_trained = _samples(entry_points) if served != trained else {}
+        with computing_in_float32(layers if precision == "float32" else ()):
+            samples = _samples(entry_points)
+            _require_finite(samples)
+            _write(entry_points, draft)
+        if precision == "float32":
+            _require_no_half(draft)
         report = _check_in_fresh_process(draft, samples)
-        _require_same(report, entry_points, tolerance)
+        _require_same(report, entry_points, TOLERANCES[served] if tolerance is None else tolerance)
+        write_metadata(draft, metadata, report["signatures"], served)
         sizes = {file: file.stat().st_size for file in draft.rglob("*") if file.is_file()}
 
     return ExportResult(
         path=Path(path),
         signatures=_with_tuples(report["signatures"]),
+        precision=served,
         max_difference=max(report["differences"].values()),
+        trained_difference=_largest_difference(as_trained, samples),
         size_bytes=sum(sizes.values()),
         weight_bytes=sum(size for file, size in sizes.items() if ".data-" in file.name),
-        parameters=sum(int(np.prod(weight.shape)) for weight in all_weights(entry_points.values())),
+        parameters=sum(int(np.prod(weight.shape)) for weight in weights),
         seconds=time.perf_counter() - started,
     )
 
@@ -143,11 +182,6 @@ def _require_tensorflow() -> None:
             f"{keras.backend.backend()!r}. Save the model with model.save('model.keras'), then "
             "load and export it in a process started with KERAS_BACKEND=tensorflow."
         )
-
-
-def _default_tolerance(entry_points: Iterable[EntryPoint]) -> float:
-    lowest = TOLERANCES["float32"]
-    return max(TOLERANCES.get(layer.compute_dtype, lowest) for layer in all_layers(entry_points))
 
 
 def _samples(entry_points: Mapping[str, EntryPoint]) -> dict[str, np.ndarray]:
@@ -163,12 +197,20 @@ def _samples(entry_points: Mapping[str, EntryPoint]) -> dict[str, np.ndarray]:
                 samples[f"{signature}/{batch}/inputs/{name}"] = array
             for name, output in outputs.items():
                 samples[f"{signature}/{batch}/outputs/{name}"] = output.numpy()
+    return samples
+
+
+def _require_finite(samples: dict[str, np.ndarray]) -> None:
     broken = [key for key, array in samples.items() if not _all_finite(array)]
     if broken:
         raise ExportError(
             f"the model's own outputs are NaN or infinite for inputs in [0, 1]: {broken}"
         )
-    return samples
+
+
+def _largest_difference(received: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
+    outputs = [key for key in received if key.split("/")[2] == "outputs"]
+    return max((difference(received[key], expected[key]) for key in outputs), default=0.0)
 
 
 def _all_finite(array: np.ndarray) -> bool:
@@ -206,6 +248,15 @@ def _silent_tensorflow() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _require_no_half(directory: Path) -> None:
+    if names := half_operations(directory):
+        raise ExportError(
+            f"{len(names)} operations compute in half precision whatever their layers are told: "
+            f"{', '.join(names[:5])}. Take the casts out of the model, or export it with "
+            "precision='as_trained'."
+        )
+
+
 def _check_in_fresh_process(directory: Path, samples: dict[str, np.ndarray]) -> dict[str, Any]:
     archive = io.BytesIO()
     np.savez(archive, **samples)  # type: ignore[arg-type]
@@ -233,12 +284,12 @@ def _require_same(
         found = {side: sorted(specs) for side, specs in report["signatures"].get(name, {}).items()}
         if found != expected:
             problems.append(f"signature {name!r} has {found or 'gone'}, expected {expected}")
-    for sample, difference in report["differences"].items():
-        if not difference <= tolerance:  # also true of NaN
+    for sample, differs_by in report["differences"].items():
+        if not differs_by <= tolerance:  # also true of NaN
             signature, batch, output = sample.split("/", 2)
             problems.append(
                 f"signature {signature!r}, batch of {batch}, output {output!r}: "
-                f"differs by {difference:.3g}, allowed {tolerance:.3g}"
+                f"differs by {differs_by:.3g}, allowed {tolerance:.3g}"
             )
     if problems:
         raise ExportError(
