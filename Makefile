@@ -4,7 +4,6 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test format clean
 

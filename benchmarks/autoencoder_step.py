@@ -21,7 +21,7 @@ from measure import interleaved, report, summary
 
 import zoo
 from zoo.data import feed
-from zoo.precision import precision_scope
+from zoo.training.precision import precision_scope
 
 BATCH, STEPS = 128, 20
 

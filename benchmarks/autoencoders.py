@@ -78,7 +78,7 @@ def fit(name: str, data: Any, seed: int, arguments: dict[str, Any], recipe: dict
 
 
 def pixels(part: Any) -> np.ndarray:
-    return part.images(np.arange(len(part)))
+    return part.examples(np.arange(len(part)))
 
 
 def squared_error(images: np.ndarray, rebuilt: np.ndarray) -> float:

@@ -88,7 +88,7 @@ def judged(
     name: str, data: Any, weights: dict[float, tuple[int, ...]], net: Any, recipe: Any
 ) -> tuple[list[dict[str, Any]], list[zoo.ImageCodec]]:
     """Train codecs with some weights and seeds; gives their rows, and those of the first seed."""
-    images = data.test.images(np.arange(len(data.test)))
+    images = data.test.examples(np.arange(len(data.test)))
     rows, codecs = [], []
     for weight, seeds in weights.items():
         for seed in seeds:
@@ -118,7 +118,7 @@ def main() -> None:
 def mnist() -> None:
     """Dense codecs of MNIST, judged by its 10,000 test images."""
     data = zoo.load_data("mnist", validation_fraction=0)
-    images = data.test.images(np.arange(len(data.test)))
+    images = data.test.examples(np.arange(len(data.test)))
     weights = {0.03: (0,), 0.12: SEEDS, 0.5: (0,)}
     rows, codecs = judged("dense_autoencoder", data, weights, MNIST, MNIST_RECIPE)
     curves = rate_distortion(images[:SHOWN], codecs)
@@ -134,7 +134,7 @@ def faces(validate: bool) -> None:
     learned, all_people = (24, 30) if validate else (30, 40)
     seen, unseen = people < learned, (people >= learned) & (people < all_people)
     data = zoo.load_data(((images[seen], None), (images[unseen], None)), validation_fraction=0)
-    test = data.test.images(np.arange(len(data.test)))
+    test = data.test.examples(np.arange(len(data.test)))
     weights = {0.03: (0,)} if validate else {0.003: (0,), 0.03: SEEDS, 0.3: (0,)}
     rows, codecs = judged("conv_autoencoder", data, weights, FACES, FACES_RECIPE)
     if validate:

@@ -20,7 +20,7 @@ import numpy as np
 from measure import interleaved, report, summary
 
 import zoo
-from zoo.data import ArrayPart, feed
+from zoo.data import Part, feed
 
 BATCH, STEPS, EPOCHS = 128, 20, 3
 
@@ -31,7 +31,7 @@ def fitting(pipeline: str) -> Callable[[], None]:
     labels = generator.integers(0, 10, BATCH * STEPS)
     model = zoo.cascade_cnn((28, 28, 1), 10)
     model.compile("adamw", "sparse_categorical_crossentropy")
-    batches = ArrayPart(images, labels).batches(BATCH, seed=0)
+    batches = Part(images, labels).batches(BATCH, seed=0)
     data = {
         "fit(x, y)": dict(x=images, y=labels, batch_size=BATCH),
         "fit(PyDataset)": dict(x=batches),

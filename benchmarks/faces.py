@@ -46,8 +46,8 @@ from sklearn.pipeline import make_pipeline
 
 import zoo
 import zoo.tasks
-from zoo.data import ArrayPart
-from zoo.optimizers import learning_rate_callback, make_optimizer
+from zoo.data import Part
+from zoo.training.fit import compile_model, fit_model
 
 HEIGHT, WIDTH, PEOPLE, EPOCH = 56, 46, 40, 200
 TESTED = [6, 7, 8, 9, 10]
@@ -142,22 +142,24 @@ def measure(
 ) -> dict[str, Any]:
     """Train on some images of each person; test on others, as they are and shifted."""
     recipe = {**NET, **TRAINING, **changes}
-    rate, steps = recipe["learning_rate"], EPOCH // recipe["batch_size"]
+    steps = EPOCH // recipe["batch_size"]
+    training = zoo.Recipe(
+        **{name: recipe[name] for name in TRAINING if name != "augment"},
+        augment=AUGMENT[recipe["augment"]],
+        learning_rate_schedule="one_cycle",
+        seed=seed,
+    )
     keras.utils.set_random_seed(seed)
     model = zoo.face_cnn((HEIGHT, WIDTH, 1), PEOPLE, **{key: recipe[key] for key in NET})
     task = zoo.tasks.get("classification")
-    task.compile(model, make_optimizer("adamw", rate, weight_decay=recipe["weight_decay"]))
-    part = ArrayPart(faces.images, faces.labels, np.resize(faces.rows(poses), EPOCH))
-    augment, now = AUGMENT[recipe["augment"]], time.perf_counter
+    compile_model(model, task, training)
+    part = Part(faces.images, faces.labels, np.resize(faces.rows(poses), EPOCH))
+    nothing = part.subset(np.arange(0))
+    data = zoo.Dataset("faces", part, nothing, nothing, tuple(map(str, range(PEOPLE))))
+    augment, now = training.augment, time.perf_counter
     times = [now()]
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: times.append(now()))
-    model.fit(
-        task.batches(model, part, recipe["batch_size"], seed=seed, augment=augment),
-        epochs=recipe["epochs"],
-        shuffle=False,
-        verbose=0,
-        callbacks=[learning_rate_callback("one_cycle", rate, recipe["epochs"]), clock],
-    )
+    fit_model(model, data, task, training, callbacks=[clock], verbose=0)
     found = {
         "parameters": model.count_params(),
         "seconds": times[-1] - times[0],

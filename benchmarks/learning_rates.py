@@ -23,8 +23,7 @@ from measure import report
 from rich.progress import track
 
 import zoo
-from tuning.spaces import RATE_SCALES
-from zoo.optimizers import OPTIMIZERS
+from zoo.training.recipe import OPTIMIZERS
 
 USUAL = 1e-3
 STEPS = range(-3, 5)  # half decades: from 3e-5 to 0.1 for Adam
@@ -58,7 +57,7 @@ def main(seeds: int) -> None:
     data = zoo.load_data("digits")
     losses: dict[str, dict[float, float]] = {optimizer: {} for optimizer in OPTIMIZERS}
     for optimizer, step in track([(o, s) for s in STEPS for o in OPTIMIZERS], "rates"):
-        rate = float(f"{USUAL * RATE_SCALES.get(optimizer, 1) * 10 ** (step / 2):.2g}")
+        rate = float(f"{USUAL * OPTIMIZERS[optimizer][1] * 10 ** (step / 2):.2g}")
         found = [validation_loss(data, optimizer, rate, seed) for seed in range(seeds)]
         losses[optimizer][rate] = round(statistics.mean(found), 4)
     best = {optimizer: min(tried, key=tried.__getitem__) for optimizer, tried in losses.items()}
@@ -68,7 +67,7 @@ def main(seeds: int) -> None:
             "best rate": rate,
             "validation loss": losses[optimizer][rate],
             "times Adam's": round(rate / best["adam"], 1),
-            "scale": RATE_SCALES.get(optimizer, 1),
+            "scale": OPTIMIZERS[optimizer][1],
         }
         for optimizer, rate in best.items()
     ]

@@ -20,7 +20,7 @@ import click
 from measure import report
 
 import zoo
-from zoo.precision import resolve_precision
+from zoo.training.precision import resolve_precision
 
 
 @click.command()

@@ -39,11 +39,11 @@ import numpy as np
 from measure import report
 
 import zoo
-from zoo.data import ArrayPart, Augment, cut_to_ink, with_rotations
+from zoo.data import Augment, Part, cut_to_ink, with_rotations
 from zoo.metrics import n_way_accuracy
-from zoo.optimizers import learning_rate_callback, make_optimizer
-from zoo.precision import precision_scope, resolve_precision
 from zoo.tasks import VerificationTask
+from zoo.training.fit import compile_model, fit_model
+from zoo.training.precision import precision_scope, resolve_precision
 
 SEEDS = (0, 1, 2)
 TESTED = ("Latin", "Sanskrit")
@@ -84,10 +84,10 @@ class Alphabets:
             self.images = cut_to_ink(file["images"] * np.uint8(255), SIDE, border=BORDER)
         self.character = np.unique(names, return_inverse=True)[1]
 
-    def part(self, rows: np.ndarray) -> ArrayPart:
+    def part(self, rows: np.ndarray) -> Part:
         """Give drawings as a part; every quarter turn of a character is a character, too."""
         labels = np.unique(self.character[rows], return_inverse=True)[1]
-        return with_rotations(ArrayPart(self.images[rows], labels.astype(np.int64)))
+        return with_rotations(Part(self.images[rows], labels.astype(np.int64)))
 
     def trials(self, alphabet: str, seed: int = 0) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         """Draw examples and queries: positions of one drawing a character, in the same order."""
@@ -102,30 +102,42 @@ class Alphabets:
 
 
 def fit(
-    name: str, part: ArrayPart, augment: Augment, seed: int, recipe: dict[str, Any]
+    name: str, part: Part, augment: Augment, seed: int, recipe: dict[str, Any]
 ) -> tuple[keras.Model, float]:
     """Train a registered model on as many images as the recipe says; returns it, and seconds."""
     keras.utils.set_random_seed(seed)
     model, task = compiled(part, recipe, name)
-    rate, sides = recipe["learning_rate"], len(model.inputs)
+    sides = len(model.inputs)
     size = recipe["batch_images"] // sides
-    batches = task.batches(model, part, size, seed=seed, augment=augment)
-    epochs = round(recipe["images"] / (len(batches) * size * sides))
+    steps = len(task.batches(model, part, size, seed=seed))
+    training = zoo.Recipe(
+        epochs=round(recipe["images"] / (steps * size * sides)),
+        batch_size=size,
+        learning_rate=recipe["learning_rate"],
+        learning_rate_schedule="cosine",
+        weight_decay=recipe["weight_decay"],
+        augment=augment,
+        seed=seed,
+    )
+    compile_model(model, task, training)
+    nothing = part.subset(np.arange(0))
+    data = zoo.Dataset("drawings", part, nothing, nothing, ())
     started = time.perf_counter()
-    schedule = learning_rate_callback("cosine", rate, epochs)
-    model.fit(batches, epochs=epochs, shuffle=False, verbose=2, callbacks=[schedule])
+    fit_model(model, data, task, training, verbose=2)
     return model, time.perf_counter() - started
 
 
 def compiled(
-    part: ArrayPart, recipe: dict[str, Any], name: str = "siamese_cnn"
+    part: Part, recipe: dict[str, Any], name: str = "siamese_cnn"
 ) -> tuple[keras.Model, VerificationTask]:
     task = VerificationTask(**recipe.get("task", {}))
     given = dict(input_shape=part.input_shape, num_classes=len(np.unique(part.labels)))
     with precision_scope(resolve_precision("auto")):
         model = zoo.create(name, **given, head=recipe["head"], **recipe.get("net", {}))
-    rate = recipe["learning_rate"]
-    task.compile(model, make_optimizer("adamw", rate, weight_decay=recipe["weight_decay"]))
+    training = zoo.Recipe(
+        learning_rate=recipe["learning_rate"], weight_decay=recipe["weight_decay"]
+    )
+    compile_model(model, task, training)
     return model, task
 
 

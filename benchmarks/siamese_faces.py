@@ -32,7 +32,7 @@ from measure import report
 from siamese import RUNS, SEED_OPTION, averages, fit, once, together
 
 import zoo
-from zoo.data import ArrayPart, Augment
+from zoo.data import Augment, Part
 from zoo.metrics import equal_error_rate, roc_auc
 
 # Faces are mirrored, moved and relit.
@@ -80,9 +80,9 @@ def divisions() -> Iterable[tuple[list[int], list[int]]]:
         yield from (halves, halves[::-1])
 
 
-def faces_run(part: ArrayPart, test: ArrayPart, seed: int) -> dict[str, Any]:
+def faces_run(part: Part, test: Part, seed: int) -> dict[str, Any]:
     """Judge embeddings as trained, whitened features of a net and of three, and with gradients."""
-    images, whitened = part.images(np.arange(len(part))), []
+    images, whitened = part.examples(np.arange(len(part))), []
     for net in range(NETS):
         model, _ = fit("siamese_cnn", part, FACES, NETS * seed + net, RECIPE)
         below = zoo.features(model.get_layer("trunk"), LAYER)
@@ -99,7 +99,7 @@ def faces_run(part: ArrayPart, test: ArrayPart, seed: int) -> dict[str, Any]:
         "gradients, whitened": edges,
         f"whitened, {NETS} nets and gradients": together([nets, edges]),
     }
-    views = [test.images(np.arange(len(test)))]
+    views = [test.examples(np.arange(len(test)))]
     views.append(views[0][:, :, ::-1])
     auc, eer = rates(views[0], test.labels)
     rows = [{"way": "pixels", "auc": auc, "eer": eer, "parameters": 0}]
@@ -149,9 +149,9 @@ def rates(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     return round(roc_auc(same, distances), 4), round(equal_error_rate(same, distances)[0], 4)
 
 
-def part_of(faces: Faces, people: Iterable[int]) -> ArrayPart:
+def part_of(faces: Faces, people: Iterable[int]) -> Part:
     """Give the faces of some people, who are counted from 1."""
-    return ArrayPart(faces.images, faces.labels, np.flatnonzero(np.isin(faces.labels + 1, people)))
+    return Part(faces.images, faces.labels, np.flatnonzero(np.isin(faces.labels + 1, people)))
 
 
 if __name__ == "__main__":

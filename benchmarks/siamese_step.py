@@ -26,7 +26,7 @@ from measure import interleaved, report, summary
 import zoo
 from zoo.data import feed
 from zoo.layers import Distance
-from zoo.precision import precision_scope
+from zoo.training.precision import precision_scope
 
 PAIRS = {1: 200, 4: 100, 16: 40, 64: 20}  # pairs a batch: steps a round
 TRUNKS: dict[str, dict[str, Any]] = {

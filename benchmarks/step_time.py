@@ -25,8 +25,8 @@ from keras import layers
 from measure import interleaved, report, summary
 
 import zoo
-from zoo.data import ArrayPart, feed
-from zoo.precision import precision_scope
+from zoo.data import Part, feed
+from zoo.training.precision import precision_scope
 
 BATCH, STEPS = 128, 20
 FILTERS = (32, 64, 128)
@@ -64,7 +64,7 @@ def keras_by_hand(precision: str) -> Contestant:
 
 
 def fitting(model: keras.Model) -> Contestant:
-    batches = feed(ArrayPart(*images_and_labels()).batches(BATCH, seed=0))
+    batches = feed(Part(*images_and_labels()).batches(BATCH, seed=0))
     model.compile("adamw", "sparse_categorical_crossentropy")
 
     def run() -> None:

@@ -10,6 +10,10 @@ All write to out/autoencoders; `compress` needs `pip install keras-zoo[compressi
 
 from __future__ import annotations
 
+from zoo.terminal import quiet_tensorflow, watching
+
+quiet_tensorflow()  # before it is loaded by what follows
+
 import shutil
 from pathlib import Path
 from typing import Any
@@ -38,7 +42,7 @@ def main() -> None:
 
 def images_of(part: Any) -> np.ndarray:
     """All images of a part."""
-    return part.images(np.arange(len(part)))
+    return part.examples(np.arange(len(part)))
 
 
 def rows_of(part: Any) -> np.ndarray:
@@ -102,6 +106,7 @@ def denoise(source: str, noise_level: float, epochs: int) -> None:
         learning_rate=3e-3,
         learning_rate_schedule="cosine",
         directory=_fresh("denoising"),
+        **watching(),
     )
     clean = images_of(data.test)
     noise = np.random.default_rng(0).normal(0, noise_level, clean.shape)
@@ -131,6 +136,7 @@ def compress(source: str, epochs: int) -> None:
             epochs=epochs,
             learning_rate_schedule="cosine",
             directory=_fresh(f"codec_{weight}"),
+            **watching(),
         )
         codec = zoo.ImageCodec(run.model)
         codec.save(OUT / f"codec_{weight}.keras")

@@ -5,6 +5,10 @@ Run it with `make demo`, or: python examples/digits.py --directory out/demo
 
 from __future__ import annotations
 
+from zoo.terminal import quiet_tensorflow, watching
+
+quiet_tensorflow()  # before it is loaded by what follows
+
 import shutil
 import time
 from pathlib import Path
@@ -48,18 +52,19 @@ def main(directory: Path, max_trials: int, seed: int) -> None:
     )
 
     console.rule("train the best model")
-    training = {**result.best_training, "epochs": 30}
     run = zoo.train(
         "cascade_cnn",
         data,
         arguments=result.best_arguments,
-        **training,
+        recipe=result.best_recipe,
+        epochs=30,
         seed=seed,
         directory=directory / "run",
+        **watching(),
     )
 
     console.rule("export and check in a fresh process")
-    exported = zoo.export_saved_model(run.model, directory / "served" / "1")
+    exported = run.export(directory / "served" / "1")
     pictures = [
         result.plot(directory / "search.png"),
         zoo.plots.learning_curves(run.history, directory / "learning_curves.png"),
@@ -87,7 +92,7 @@ def main(directory: Path, max_trials: int, seed: int) -> None:
 
 def linear_baseline(data: zoo.Dataset) -> float:
     """Test accuracy of logistic regression on the same training images."""
-    x, y = (part.images(range(len(part))) for part in (data.train, data.test))
+    x, y = (part.examples(range(len(part))) for part in (data.train, data.test))
     model = LogisticRegression(max_iter=2000).fit(x.reshape(len(x), -1), data.train.labels)
     return model.score(y.reshape(len(y), -1), data.test.labels)
 

@@ -12,6 +12,10 @@ little, so the change is drawn, not the kernels), and where each of the four is 
 
 from __future__ import annotations
 
+from zoo.terminal import quiet_tensorflow, watching
+
+quiet_tensorflow()  # before it is loaded by what follows
+
 import time
 from pathlib import Path
 from typing import Any
@@ -78,7 +82,7 @@ def main(path: Path | None, directory: Path, epochs: int, seed: int) -> None:
             augment=Augment(flip=name == "default", shift=2),  # a mirror would mix left and right
             seed=seed,
             directory=directory / name,
-            callbacks=[same_start] if name == "local" else [],
+            **watching(callbacks=[same_start] if name == "local" else []),
         )
         seconds = time.perf_counter() - started
         zoo.plots.learning_curves(run.history, directory / name / "learning_curves.png")
@@ -95,7 +99,7 @@ def main(path: Path | None, directory: Path, epochs: int, seed: int) -> None:
 
     figure = Figure(figsize=(15, 8), layout="constrained")
     rows = figure.subplots(2, 5)
-    face = data.train.images(np.arange(len(data.train))).mean(axis=(0, 3))
+    face = data.train.examples(np.arange(len(data.train))).mean(axis=(0, 3))
     draw_local(rows[0], models["local"].get_layer("local1"), same_start.start, face)
     draw_low_rank(rows[1], models["low_rank"].get_layer("local1"))
     figure.savefig(directory / "filters.png", dpi=120)

@@ -8,6 +8,10 @@ measured result.
 
 from __future__ import annotations
 
+from zoo.terminal import quiet_tensorflow, watching
+
+quiet_tensorflow()  # before it is loaded by what follows
+
 import json
 import time
 from pathlib import Path
@@ -50,6 +54,7 @@ def main(directory: Path, seed: int, precision: str, epochs: int, resume: bool) 
         precision=precision,
         seed=seed,
         directory=directory,
+        **watching(),
         resume=resume,
     )
     minutes = (time.perf_counter() - started) / 60

@@ -11,6 +11,10 @@ enrolled by one drawing each, and the others of them are looked up.
 
 from __future__ import annotations
 
+from zoo.terminal import quiet_tensorflow, watching
+
+quiet_tensorflow()  # before it is loaded by what follows
+
 import dataclasses
 from pathlib import Path
 
@@ -55,12 +59,13 @@ def main(path: Path, directory: Path, epochs: int, seed: int) -> None:
         augment=Augment(shift=data.input_shape[0] // 17, turn=15, zoom=0.15, shear=15),
         seed=seed,
         directory=directory / "run",
+        **watching(),
     )
     console.print("[bold]characters never seen[/]", run.metrics)
     zoo.plots.learning_curves(run.history, directory / "learning_curves.png")
 
     verifier = zoo.Verifier(run.model)
-    images, labels = data.test.images(np.arange(len(data.test))), data.test.labels
+    images, labels = data.test.examples(np.arange(len(data.test))), data.test.labels
     verifier.draw(images, labels, directory)
     known = np.unique(labels)[:3]
     first = [int(np.flatnonzero(labels == label)[0]) for label in known]

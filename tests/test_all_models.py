@@ -11,6 +11,7 @@ import zoo
 import zoo.tasks
 from zoo.precision import precision_scope
 from zoo.registry import entry
+from zoo.training.precision import precision_scope
 
 # Trainable and other parameters with default arguments; a change here is a change of a model.
 PARAMETERS = {

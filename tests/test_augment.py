@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import zoo
-from zoo.data import ArrayPart, Augment, with_rotations
+from zoo.data import Augment, Part, with_rotations
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def test_turned_images_are_new_classes(digits):
     part = digits.test
     turned = with_rotations(part)
     assert len(turned) == 4 * 359
-    images, expected = turned.images(np.arange(len(turned))), part.images(np.arange(359))
+    images, expected = turned.examples(np.arange(len(turned))), part.examples(np.arange(359))
     for turn in range(4):
         rows = slice(359 * turn, 359 * (turn + 1))
         by_hand = np.array([np.rot90(image, turn) for image in expected])
@@ -254,8 +254,8 @@ def test_turned_parts_make_subsets_and_batches_as_arrays_do(digits):
     few = turned.subset(rows)
     np.testing.assert_array_equal(few.labels, turned.labels[rows])
     again = few.subset(np.arange(99, -1, -2))
-    np.testing.assert_array_equal(again.images([3, 0]), turned.images(rows[[93, 99]]))
-    in_memory = ArrayPart(few.images(np.arange(100)), few.labels)
+    np.testing.assert_array_equal(again.examples([3, 0]), turned.examples(rows[[93, 99]]))
+    in_memory = Part(few.examples(np.arange(100)), few.labels)
     for options in ({}, {"seed": 3, "first_epoch": 1, "augment": Augment(shift=1)}):
         batches, expected = few.batches(32, **options), in_memory.batches(32, **options)
         assert len(batches) == 4
@@ -272,6 +272,6 @@ def test_turned_parts_make_subsets_and_batches_as_arrays_do(digits):
 def test_an_empty_part_can_be_turned_and_oblong_images_cannot(digits):
     empty = with_rotations(digits.test.subset(np.arange(0)))
     assert len(empty) == 0
-    assert empty.images(np.arange(0)).shape == (0, 8, 8, 1)
+    assert empty.examples(np.arange(0)).shape == (0, 8, 8, 1)
     with pytest.raises(ValueError, match=r"square to be turned, received 6 x 5.*image_size"):
-        with_rotations(ArrayPart(np.zeros((4, 6, 5, 1), "float32"), np.arange(4)))
+        with_rotations(Part(np.zeros((4, 6, 5, 1), "float32"), np.arange(4)))

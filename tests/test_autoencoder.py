@@ -137,9 +137,9 @@ def test_denoising_learns_to_remove_noise(digits):
     keras.utils.set_random_seed(0)
     model = zoo.dense_autoencoder((8, 8, 1), 16, kind="denoising", noise_level=0.3)
     zoo.tasks.get("reconstruction").compile(model, keras.optimizers.Adam(3e-3))
-    images = digits.train.images(np.arange(len(digits.train)))
+    images = digits.train.examples(np.arange(len(digits.train)))
     model.fit(images, images, epochs=40, verbose=0)
-    clean = digits.test.images(np.arange(len(digits.test)))
+    clean = digits.test.examples(np.arange(len(digits.test)))
     noise = np.random.default_rng(0).normal(0, 0.3, clean.shape)
     noisy = np.clip(clean + noise, 0, 1).astype("float32")
     rebuilt = model.predict(noisy, verbose=0)
@@ -155,7 +155,7 @@ def test_sparsity_is_charged_as_written():
 
 
 def test_sparse_codes_are_less_active(digits):
-    images = digits.train.images(np.arange(400))
+    images = digits.train.examples(np.arange(400))
     active = {}
     for sparsity, weight in (("l1", 0.0), ("l1", 1.0), ("kl", 1.0)):
         keras.utils.set_random_seed(0)
@@ -201,7 +201,7 @@ def test_the_kl_term_is_the_divergence_and_draws_follow_the_distribution():
 
 
 def test_the_variational_loss_is_the_error_and_beta_times_the_kl(digits):
-    images = digits.train.images(np.arange(400))
+    images = digits.train.examples(np.arange(400))
     model = zoo.dense_autoencoder((8, 8, 1), 2, kind="variational", beta=0.3)
     zoo.tasks.get("reconstruction").compile(model, keras.optimizers.Adam(3e-3))
     history = model.fit(images, images, epochs=20, validation_split=0.2, verbose=0).history

@@ -214,3 +214,13 @@ BAD_ARGUMENTS = [
 def test_bad_arguments_are_named(argument, arguments):
     with pytest.raises(ValueError, match=f"`{argument}"):
         zoo.cascade_cnn(**arguments)
+
+
+def test_dense_layers_take_vectors_and_sequences_as_well_as_images():
+    model = zoo.mlp((64,), 10, hidden_units=(64, 32))
+    assert model.count_params() == zoo.mlp((8, 8, 1), 10, hidden_units=(64, 32)).count_params()
+    assert (model.inputs[0].name, model.output_names) == ("features", ["probabilities"])
+    assert zoo.mlp([16, 4], 0, hidden_units=(8,)).output_shape == (None, 8)
+    for shape in ((), (1, 2, 3, 4), (None, 4), 5, (0,)):
+        with pytest.raises(ValueError, match="`input_shape"):
+            zoo.mlp(shape)

@@ -24,7 +24,7 @@ def trained(digits, builder=zoo.dense_autoencoder, **arguments):
     keras.utils.set_random_seed(0)
     model = builder((8, 8, 1), 6, kind="compression", penalty_weight=0.05, **arguments)
     model.compile(keras.optimizers.Adam(3e-3), "mse")
-    x = digits.train.images(np.arange(len(digits.train)))
+    x = digits.train.examples(np.arange(len(digits.train)))
     model.fit(x, x, batch_size=32, epochs=4, verbose=0)
     return model
 
@@ -36,7 +36,7 @@ def codec(digits):
 
 @pytest.fixture(scope="module")
 def images(digits):
-    return digits.test.images(np.arange(len(digits.test)))
+    return digits.test.examples(np.arange(len(digits.test)))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import zoo
-from zoo.data import ArrayPart, Augment, load_data
+from zoo.data import Augment, Part, load_data
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_digits_parts_hold_every_image_of_scikit_learn_once(digits):
     assert sorted(rows) == list(range(1797))
     raw = load_digits()
     for part in parts:
-        images = part.images(np.arange(len(part)))
+        images = part.examples(np.arange(len(part)))
         assert images.dtype == np.float32
         np.testing.assert_array_equal(images[..., 0], raw.images[part.rows] / 16)
         np.testing.assert_array_equal(part.labels, raw.target[part.rows])
@@ -97,10 +97,10 @@ def test_fashion_mnist_keeps_its_own_test_part_as_bytes(fashion):
     with np.load(Path(os.environ["ZOO_DATA_DIR"], "fashion_mnist.npz")) as raw:
         expected = raw["x_test"][:50].astype("float32")[..., None] / 255
         np.testing.assert_array_equal(fashion.test.labels, raw["y_test"])
-    np.testing.assert_array_equal(fashion.test.images(np.arange(50)), expected)
-    stored = sum(part._all_pixels.nbytes for part in (fashion.train, fashion.test))
+    np.testing.assert_array_equal(fashion.test.examples(np.arange(50)), expected)
+    stored = sum(part._source.array.nbytes for part in (fashion.train, fashion.test))
     assert stored == 70000 * 28 * 28
-    assert fashion.train._all_pixels is fashion.validation._all_pixels
+    assert fashion.train._source is fashion.validation._source
 
 
 def test_orl_faces_load_as_arrays(fashion):
@@ -131,7 +131,7 @@ def test_npz_of_one_piece_with_class_names(tmp_path):
 def test_own_test_part_is_kept_in_order():
     x, y = striped(90)
     data = load_data(((x[:60], y[:60]), (x[60:], y[60:])), test_fraction=0.5)
-    np.testing.assert_array_equal(data.test.images(np.arange(30)), x[60:] / np.float32(255))
+    np.testing.assert_array_equal(data.test.examples(np.arange(30)), x[60:] / np.float32(255))
     assert (len(data.train), len(data.validation)) == (54, 6)
     assert zoo.data.load_data is zoo.load_data
 
@@ -146,7 +146,7 @@ def test_own_test_part_is_kept_in_order():
 )
 def test_images_of_any_legal_kind_become_float32(x, shape):
     data = load_data((x, (np.arange(60) % 3)[:, None]), validation_fraction=0)
-    images = data.train.images(np.arange(4))
+    images = data.train.examples(np.arange(4))
     assert (images.dtype, images.shape, images.max()) == (np.float32, (4, *shape), 1)
     assert data.train.labels.dtype == np.int64
     assert len(data.validation) == 0
@@ -166,22 +166,15 @@ def with_value(value):
 BAD_ARRAYS = {
     "nan": (with_value(np.nan), GOOD_Y, "1 images of the data hold NaN.* index 7"),
     "infinite": (with_value(np.inf), GOOD_Y, "hold NaN or infinite.* index 7"),
-    "negative": (FLOATS - 0.5, GOOD_Y, "values from -0.5 to .*Scale them"),
+    "negative": (FLOATS - 0.5, GOOD_Y, r"values from -0.5 to .*\(x \+ 1\) / 2"),
     "0 to 255": (GOOD_X.astype("float32"), GOOD_Y, "values from 0 to 59"),
     "0 and 1 in uint8": (GOOD_X % 2, GOOD_Y, "black and white"),
     "int64": (GOOD_X.astype(int), GOOD_Y, r"received int64.*astype\('uint8'\)"),
     "objects": (GOOD_X.astype(object), GOOD_Y, "received object"),
     "strings": (np.full((60, 6, 5), "a"), GOOD_Y, "received <U1"),
-    "flat": (GOOD_X.reshape(60, -1), GOOD_Y, r"received the shape \(60, 30\)"),
-    "ragged": ([np.zeros((size, 4)) for size in (4, 5, 4)], [0, 1, 2], "differ in shape"),
+    "ragged": ([np.zeros((4, size)) for size in (4, 5, 4)], [0, 1, 2], "differ in shape"),
     "none": (GOOD_X[:0], GOOD_Y[:0], r"received the shape \(0, 6, 5, 1\)"),
-    "lengths": (GOOD_X, GOOD_Y[:-1], "60 images and 59 labels"),
-    "one-hot": (GOOD_X, np.eye(3)[GOOD_Y], "argmax"),
-    "float labels": (GOOD_X, GOOD_Y / 1, "received float64"),
-    "string labels": (GOOD_X, GOOD_Y.astype(str), "received <U.*np.unique"),
-    "negative label": (GOOD_X, GOOD_Y - 1, "received the label -1"),
-    "from 1": (GOOD_X, GOOD_Y + 1, "Class '0' has no example .*np.unique"),
-    "gap": (GOOD_X, GOOD_Y * 2, "Class '1', '3' has no example"),
+    "lengths": (GOOD_X, GOOD_Y[:-1], "60 examples and 59 labels"),
     "single": (GOOD_X, np.r_[GOOD_Y[:-1], 3], "Class '3' has a single example"),
     "rare": (GOOD_X, np.r_[GOOD_Y[:-2], 3, 3], "Class '3' has (no|a single) example"),
 }
@@ -275,12 +268,12 @@ def test_batches_without_a_seed_are_in_order_and_complete(digits):
     batches = digits.test.batches(100)
     assert [len(labels) for _, labels in batches] == [100, 100, 100, 59]
     images = np.concatenate([images for images, _ in batches])
-    np.testing.assert_array_equal(images, digits.test.images(np.arange(359)))
+    np.testing.assert_array_equal(images, digits.test.examples(np.arange(359)))
     assert np.concatenate([labels for _, labels in batches]).tolist() == list(digits.test.labels)
 
 
 def test_each_epoch_has_its_own_order_of_every_example():
-    part = ArrayPart(*striped())
+    part = Part(*striped())
     batches = part.batches(16, seed=0)
     epochs = [np.concatenate([x[:, 0, 0, 0] for x, _ in batches]) * 255 for _ in range(3)]
     for order in epochs:
@@ -292,7 +285,7 @@ def test_each_epoch_has_its_own_order_of_every_example():
 
 
 def test_a_resumed_fit_sees_the_batches_of_an_uninterrupted_one():
-    part = ArrayPart(*striped())
+    part = Part(*striped())
     options = {"seed": 3, "augment": Augment(flip=True, shift=1, erase=1)}
     model, seen = recorder()
     random.seed(0)  # `fit` shuffles the batches that it asks for by this
@@ -315,13 +308,13 @@ def test_each_batch_of_each_epoch_is_augmented_by_its_own_chance():
         batches = part.batches(16, seed=seed, first_epoch=first_epoch, augment=fill)
         return [images[0, 0, 0, 0] for _ in range(2) for images, _ in batches]
 
-    part = ArrayPart(*striped())
+    part = Part(*striped())
     assert len({*draws(0, 0), *draws(0, 2), *draws(1, 0)}) == 3 * 2 * 4
     assert draws(0, 1)[:4] == draws(0, 0)[4:]
 
 
 def test_validation_does_not_disturb_the_order_of_training():
-    part = ArrayPart(*striped())
+    part = Part(*striped())
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     plain, seen = recorder()
@@ -364,5 +357,5 @@ def test_an_augmentation_that_changes_the_shape_is_refused(digits):
 
 def test_subset_keeps_the_order_it_is_given(digits):
     few = digits.train.subset(np.array([5, 2, 9])).subset(np.array([2, 0]))
-    np.testing.assert_array_equal(few.images(np.arange(2)), digits.train.images([9, 5]))
+    np.testing.assert_array_equal(few.examples(np.arange(2)), digits.train.examples([9, 5]))
     assert few.labels.tolist() == digits.train.labels[[9, 5]].tolist()

@@ -356,5 +356,5 @@ def test_illegal_rows_are_refused(transformer, rows):
         AutoencoderTransformer(**SMALL).fit(rows[0] * 1e25)
     with pytest.raises(ValueError, match="codes of 4 values"):
         transformer.inverse_transform(rows[1])
-    with pytest.raises(FloatingPointError, match="lower it"):
+    with pytest.raises(FloatingPointError, match="Lower `learning_rate`"):
         AutoencoderTransformer(**{**SMALL, "learning_rate": 1e30}).fit(rows[0])

@@ -264,10 +264,11 @@ def test_a_killed_export_leaves_no_target(tmp_path):
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors
     (left,) = os.listdir(tmp_path)
-    assert left.startswith(".model-")
+    assert left.startswith(".tmp-")
     with new_directory(target) as draft:  # the path is still free
         (draft / "file").write_text("whole")
     assert (target / "file").read_text() == "whole"
+    assert os.listdir(tmp_path) == ["model"]
 
 
 @pytest.mark.parametrize("kind", ["file", "empty directory", "dangling link"])

@@ -133,7 +133,7 @@ def test_losses_are_saved_with_a_model(loss, tmp_path):
 
 
 def test_each_loss_learns_digits(digits):
-    images, labels = digits.train.images(np.arange(512)), digits.train.labels[:512]
+    images, labels = digits.train.examples(np.arange(512)), digits.train.labels[:512]
     for loss in (Triplet(mining="batch_hard"), NormalizedSoftmax(10, 0.1)):
         keras.utils.set_random_seed(0)
         model = zoo.embedding(zoo.mlp((8, 8, 1), 0, hidden_units=(32,)))

@@ -179,7 +179,7 @@ def test_embeddings_fit_on_batches_of_classes(digits):
     history = model.fit(batches, epochs=2, verbose=0).history
     assert history["verification_auc"][1] > history["verification_auc"][0] > 0.6
     assert history["verification_eer"][1] < history["verification_eer"][0] < 0.4
-    images, labels = digits.test.images(range(100)), digits.test.labels[:100]
+    images, labels = digits.test.examples(range(100)), digits.test.labels[:100]
     found = model.evaluate(images, labels, batch_size=100, verbose=0, return_dict=True)
     first, second = np.triu_indices(100, 1)
     distances = sklearn.metrics.pairwise_distances(model.predict(images, verbose=0))[first, second]

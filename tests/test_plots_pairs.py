@@ -15,7 +15,7 @@ BLUE, ORANGE = (165, 201, 225), (255, 204, 159)  # tab:blue and tab:orange, 0.4 
 @pytest.fixture(scope="module")
 def pairs(digits):
     """Distances of real images' pixels."""
-    images, labels = digits.test.images(range(80)), digits.test.labels[:80]
+    images, labels = digits.test.examples(range(80)), digits.test.labels[:80]
     first, second = np.triu_indices(80, 1)
     distances = sklearn.metrics.pairwise_distances(images.reshape(80, -1))[first, second]
     return (labels[first] == labels[second]).astype(int), distances
@@ -109,7 +109,7 @@ def test_images_stand_side_by_side_in_order(tmp_path):
 
 
 def test_rows_without_pairs_say_so(digits, tmp_path):
-    images = digits.test.images(range(6))
+    images = digits.test.examples(range(6))
     full, none = (images[:3], images[3:], [0.1, 0.2, 0.3]), (images[:0], images[:0], [])
     sizes = []
     for rows in ((full, full), (full, none), (none, none)):

@@ -21,6 +21,8 @@ def test_patterns_and_tasks_select():
     ]
     assert zoo.list_models("hinton*", task="reconstruction") == ["hinton_autoencoder"]
     assert zoo.list_models("hinton*", task="classification") == []
+    with pytest.raises(ValueError, match="Did you mean 'reconstruction'"):
+        zoo.list_models(task="reconstruct")
 
 
 def test_unknown_names_suggest_close_ones():

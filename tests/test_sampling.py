@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.data import ArrayPart, ClassBatches, PairBatches
+from zoo.data import ClassBatches, PairBatches, Part
 
 # Classes of 2, 3, 5 and 40 examples; an image's pixels tell its position and its class.
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [2, 3, 5, 40]))
 PIXELS = np.zeros((50, 2, 2, 1), "float32")
 PIXELS[:, 0, 0, 0] = np.arange(50) / 64
 PIXELS[:, 1, 1, 0] = LABELS / 4
-PART = ArrayPart(PIXELS, LABELS)
+PART = Part(PIXELS, LABELS)
 
 
 def positions(images):
@@ -111,7 +111,7 @@ def test_fit_and_feed_take_them(digits):
     model.fit(zoo.data.feed(PairBatches(digits.train, 32)), verbose=0)
 
 
-ALONE = ArrayPart(PIXELS[:5], np.array([0, 0, 1, 2, 2]))
+ALONE = Part(PIXELS[:5], np.array([0, 0, 1, 2, 2]))
 
 
 def test_classes_of_one_example_can_be_left_out():
@@ -131,7 +131,7 @@ def test_classes_of_one_example_can_be_left_out():
         ("`batches`", lambda: PairBatches(PART, batches=0)),
         ("`seed`", lambda: PairBatches(PART, seed=None)),
         ("`singles`", lambda: PairBatches(PART, singles="skip")),
-        ("two classes", lambda: PairBatches(ArrayPart(PIXELS, np.zeros(50, int)))),
+        ("two classes", lambda: PairBatches(Part(PIXELS, np.zeros(50, int)))),
     ],
 )
 def test_bad_arguments_are_told(message, make):

@@ -13,8 +13,6 @@ import pytest
 
 import zoo
 from zoo.data.augment import Augment
-from zoo.optimizers import OPTIMIZERS, SCHEDULES, learning_rate_callback, make_optimizer
-from zoo.precision import precision_scope, resolve_precision
 
 OPTIONS = dict(
     epochs=4,
@@ -25,6 +23,8 @@ OPTIONS = dict(
     precision="float32",
     verbose=0,
 )
+
+RECIPE = ("epochs", "learning_rate", "learning_rate_schedule", "augment", "precision")
 
 
 class Stop(keras.callbacks.Callback):
@@ -47,17 +47,21 @@ def whole_run(digits, tmp_path_factory):
 
 
 def test_a_run_writes_what_it_did(whole_run, digits):
-    files = {path.name for path in whole_run.directory.iterdir()}
-    assert files == {"config.json", "history.csv", "metrics.json", "model.keras"}
+    files = {path.name for path in whole_run.directory.glob("[!.]*")}
+    assert files == {"config.json", "history.csv", "metrics.json", "model.keras", "state.json"}
     config = json.loads((whole_run.directory / "config.json").read_text())
     assert config["model"] == "cascade_cnn_tiny"
     assert config["arguments"] == {"input_shape": [8, 8, 1], "num_classes": 10, "dropout": 0.2}
+    assert config["data"]["class_names"] == list("0123456789")
+    assert whole_run.recipe == zoo.Recipe(**{k: OPTIONS[k] for k in RECIPE})
     assert config["versions"]["keras"] == keras.__version__
     rebuilt = zoo.create(config["model"], **config["arguments"])
     assert rebuilt.count_params() == whole_run.model.count_params()
     assert len(whole_run.history["loss"]) == 4
     assert whole_run.history["learning_rate"] == pytest.approx(
-        [0.003, 0.002561, 0.0015, 0.000439], rel=1e-3
+        [0.002561, 0.0015, 0.000439, 0],
+        rel=1e-3,
+        abs=1e-9,  # at the epochs' ends
     )
     predicted = whole_run.model.predict(digits.test.batches(64), verbose=0).argmax(axis=-1)
     assert whole_run.metrics["accuracy"] == pytest.approx((predicted == digits.test.labels).mean())
@@ -67,7 +71,7 @@ def test_load_run_gives_the_same_run(whole_run, digits):
     again = zoo.load_run(whole_run.directory)
     assert again.history == whole_run.history
     assert again.metrics == whole_run.metrics
-    images = digits.test.images(range(20))
+    images = digits.test.examples(range(20))
     np.testing.assert_array_equal(
         again.model.predict(images, verbose=0), whole_run.model.predict(images, verbose=0)
     )
@@ -90,8 +94,9 @@ def test_an_interrupted_run_resumes_to_the_same_numbers(precision, digits, tmp_p
         zoo.train("cascade_cnn_tiny", digits, directory=cut, callbacks=[Stop(2)], **options)
     assert (cut / "history.csv").read_text().count("\n") == 1 + 2
     assert not (cut / "metrics.json").exists()
-    with pytest.raises(FileNotFoundError, match=r"resume=True"):
-        zoo.load_run(cut)
+    so_far = zoo.load_run(cut)
+    assert not so_far.is_complete
+    assert so_far.history == {name: values[:2] for name, values in whole.history.items()}
     resumed = zoo.train("cascade_cnn_tiny", digits, directory=cut, resume=True, **options)
     assert resumed.history == whole.history
     assert resumed.metrics == whole.metrics
@@ -146,7 +151,7 @@ def test_a_streamed_folder_trains_and_resumes_to_the_same_numbers(digits, tmp_pa
         label = digits.train.labels[index] % 3
         folder = tmp_path / "images" / f"class{label}"
         folder.mkdir(parents=True, exist_ok=True)
-        keras.utils.save_img(folder / f"{index}.png", digits.train.images([index])[0])
+        keras.utils.save_img(folder / f"{index}.png", digits.train.examples([index])[0])
     data = zoo.load_data(tmp_path / "images", color="grey")
     options = dict(epochs=3, batch_size=16, precision="float32", verbose=0)
 
@@ -172,7 +177,7 @@ def test_resuming_a_complete_run_only_loads_it(whole_run, digits):
 
 
 def test_a_directory_in_use_is_refused(whole_run, digits):
-    with pytest.raises(FileExistsError, match="resume=True"):
+    with pytest.raises(FileExistsError, match="resume what it holds"):
         zoo.train("cascade_cnn_tiny", digits, directory=whole_run.directory, **OPTIONS)
 
 
@@ -226,8 +231,16 @@ BAD_OPTIONS = [
     ("`augment`", dict(augment="flip")),
     ("`learning_rate`", dict(learning_rate="0.1")),
     ("`weight_decay`", dict(weight_decay=None)),
-    ("`task`", dict(task="regression")),
-    ("Unknown model", dict(name="cascade")),
+    ("`task`", dict(task="regresion")),
+    ("regression needs real numbers", dict(task="regression")),
+    ("no value 'learning_rat'", dict(learning_rat=0.1)),
+    ("`warmup_epochs`", dict(warmup_epochs=1, learning_rate_schedule="exponential")),
+    ("`class_weight` names the class 'x'", dict(class_weight={"x": 2.0})),
+    ("`class_weight`", dict(class_weight="even")),
+    ("`label_smoothing`", dict(label_smoothing=1.0)),
+    ("`early_stopping`", dict(early_stopping=0)),
+    ("brings `learning_rate`", dict(optimizer=keras.optimizers.Adam(), learning_rate=0.1)),
+    ("Unknown model", dict(model="cascade")),
     ("no argument 'filter'", dict(arguments=dict(filter=(8,)))),
     ("`arguments`", dict(arguments=dict(activation=keras.ops.relu))),
     ("has 10 classes", dict(arguments=dict(num_classes=3))),
@@ -237,7 +250,7 @@ BAD_OPTIONS = [
 
 @pytest.mark.parametrize(("message", "options"), BAD_OPTIONS)
 def test_bad_options_are_refused_before_anything_is_written(message, options, digits, tmp_path):
-    options = {"name": "cascade_cnn_tiny", "verbose": 0, **options}
+    options = {"model": "cascade_cnn_tiny", "verbose": 0, **options}
     with pytest.raises(ValueError, match=message):
         zoo.train(**{"data": digits, **options}, directory=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -307,37 +320,8 @@ def test_an_unwritable_directory_is_refused(digits, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileExistsError, match="is a file"):
         zoo.train("mlp_tiny", digits, directory=tmp_path / "file")
-    with pytest.raises(ValueError, match="Cannot write"):
+    with pytest.raises(OSError, match="cannot write"):
         zoo.train("mlp_tiny", digits, directory=tmp_path / "file" / "below")
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_optimizer_takes_a_step(optimizer):
-    made = make_optimizer(optimizer, 0.01, momentum=0.9, weight_decay=0.01)
-    assert getattr(made, "momentum", 0.9) == 0.9
-    variable = keras.Variable([1.0])
-    made.apply([keras.ops.array([1.0])], [variable])
-    assert float(variable[0]) < 1
-
-
-@pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "constant"])
-def test_every_schedule_stays_between_zero_and_its_peak(schedule):
-    callback = learning_rate_callback(schedule, 0.1, 20)
-    rates = [callback.schedule(epoch, None) for epoch in range(20)]
-    assert max(rates) == pytest.approx(0.1)
-    assert min(rates) > 0
-
-
-def test_precision_scope_restores_the_policy_after_an_error():
-    with pytest.raises(RuntimeError), precision_scope("mixed_bfloat16"):
-        raise RuntimeError
-    assert keras.config.dtype_policy().name == "float32"
-
-
-def test_automatic_precision_follows_the_processor(monkeypatch):
-    for flags, expected in ({"avx512_bf16"}, "mixed_bfloat16"), ({"avx2"}, "float32"):
-        monkeypatch.setattr("zoo.precision._cpu_flags", lambda flags=flags: flags)
-        assert resolve_precision("auto") == expected
 
 
 def test_bfloat16_trains_and_gives_float32_probabilities(digits, tmp_path):
@@ -350,5 +334,5 @@ def test_bfloat16_trains_and_gives_float32_probabilities(digits, tmp_path):
         verbose=0,
     )
     assert run.model.get_layer("block1_conv1").compute_dtype == "bfloat16"
-    assert run.model.predict(digits.test.images(range(3)), verbose=0).dtype == "float32"
+    assert run.model.predict(digits.test.examples(range(3)), verbose=0).dtype == "float32"
     assert all(weight.dtype == "float32" for weight in run.model.get_weights()[:2])

@@ -3,6 +3,7 @@
 import inspect
 import itertools
 
+import keras
 import keras_tuner
 import pytest
 
@@ -17,15 +18,15 @@ from tuning.families import (
     family_of,
     mlp_arguments,
 )
-from tuning.rows import Choice, Float, Int, default_values, override, plain_values, start_at
-from tuning.spaces import TRAINING, space, training_arguments
-from zoo.optimizers import make_optimizer
+from tuning.spaces import TRAINING, space, training_values
 from zoo.registry import entry
+from zoo.space import Choice, Float, Int, default_values, override, plain_values, start_at
+from zoo.training.recipe import Recipe
 
 
 def draws(rows, count, seed=1):
     """Draw values as Keras Tuner's random search does."""
-    model = tuning.ZooHyperModel("mlp", rows, {}, precision="float32")
+    model = tuning.ZooHyperModel("mlp", rows, {}, recipe=Recipe(precision="float32"))
     oracle = keras_tuner.oracles.RandomSearchOracle(objective="val_loss", seed=seed)
     hp = keras_tuner.HyperParameters()
     model.declare_hyperparameters(hp)
@@ -142,14 +143,9 @@ def test_conditional_rows_apply_only_where_the_optimizer_has_them():
     for values in draws(TRAINING, 100):
         assert ("momentum" in values) == (values["optimizer"] in ("sgd", "rmsprop"))
         assert ("weight_decay" in values) == (values["optimizer"] == "adamw")
-        training = training_arguments(values)
-        make_optimizer(
-            training["optimizer"],
-            training["learning_rate"],
-            momentum=training["momentum"],
-            weight_decay=training["weight_decay"],
-        )
-        assert set(training) <= set(inspect.signature(zoo.train).parameters)
+        training = training_values(values)
+        kind = type(Recipe(**training).make_optimizer()).__name__
+        assert kind.lower() == values["optimizer"]
 
 
 def test_every_registered_model_has_a_space():
@@ -303,3 +299,32 @@ def test_rows_check_themselves():
 def test_a_value_that_never_applies_is_refused():
     with pytest.raises(ValueError, match="'momentum' applies only where 'optimizer' is 'sgd'"):
         tuning.space("mlp", (8, 8, 1), fixed={"optimizer": "adam", "momentum": 0.5})
+
+
+def test_a_builder_of_ones_own_passes_through_search_and_training(small, digits, tmp_path):
+    @zoo.register(task="classification", space={"width": tuning.Int(4, 8), "tanh": CHOICE})
+    def own_net(input_shape=(28, 28, 1), num_classes=10, *, width=4, tanh=False, name="own_net"):
+        image = keras.Input(input_shape, name="image")
+        x = keras.layers.Flatten()(image)
+        x = keras.layers.Dense(width, "tanh" if tanh else "relu")(x)
+        return keras.Model(image, keras.layers.Dense(num_classes, "softmax")(x), name=name)
+
+    options = dict(epochs=1, precision="float32", verbose=0)
+    found = tuning.search("own_net", small, max_trials=2, directory=tmp_path / "s", **options)
+    assert {"width", "tanh"} == set(found.best_arguments) - {"input_shape", "num_classes"}
+    run = zoo.train(
+        "own_net",
+        digits,
+        arguments=found.best_arguments,
+        recipe=found.best_recipe,
+        directory=tmp_path / "run",
+        verbose=0,
+    )
+    assert run.model.count_params() == found.best_model().count_params()
+    with pytest.raises(ValueError, match=r"lacks the arguments \['depth'\]"):
+        zoo.register(task="classification", space={"depth": CHOICE})(
+            lambda input_shape, num_classes, name: None
+        )
+
+
+CHOICE = tuning.Choice((True, False))

@@ -92,7 +92,7 @@ def test_hyperband_decides_the_epochs_and_goes_on_with_the_best(small, tmp_path)
     short, promoted = result.trials[:3], result.trials[3]
     parent = max(short, key=lambda trial: trial.score)
     assert {**promoted.values, "epochs": 1} == parent.values
-    assert result.best_training["epochs"] == result.best_values["epochs"]
+    assert result.best_recipe.epochs == result.best_values["epochs"]
 
 
 def test_hyperband_restores_the_optimizer_with_the_weights(digits, tmp_path):
@@ -101,7 +101,7 @@ def test_hyperband_restores_the_optimizer_with_the_weights(digits, tmp_path):
         model, objective="val_accuracy", max_epochs=2, factor=2, directory=tmp_path
     )
     tuner.oracle.max_trials = 3  # two short ones and the better one's longer one
-    images = digits.train.images(np.arange(64))
+    images = digits.train.examples(np.arange(64))
     labels = digits.train.labels[:64]
     tuner.search(images, labels, validation_data=(images, labels), verbose=0)
     promoted = next(

@@ -12,8 +12,8 @@ from verification_runs import HEADS, small
 import tuning
 import zoo
 from tuning.families import MAX_PARAMETERS, family_of
-from tuning.rows import default_values
 from tuning.spaces import space, task_arguments
+from zoo.space import default_values
 from zoo.tasks import VerificationTask
 
 QUICK = dict(epochs=1, precision="float32", verbose=0)
@@ -196,18 +196,18 @@ def test_every_head_is_searched_and_recorded(found, data):
 
 def test_the_best_trial_can_be_trained_as_it_was(found, data, tmp_path):
     drawn = task_arguments("verification", found.best_values)
-    assert found.best_task == {**vars(VerificationTask()), **drawn}
+    assert found.best_task == VerificationTask(**drawn)
     run = zoo.train(
         "siamese_cnn_tiny",
         data,
         arguments=found.best_arguments,
-        task=VerificationTask(**found.best_task),
-        **found.best_training,
+        task=found.best_task,
+        recipe=found.best_recipe,
         directory=tmp_path,
         verbose=0,
     )
     assert run.config["arguments"]["head"] == found.best_values["head"]
-    for name, value in found.best_task.items():
+    for name, value in found.best_task.get_config().items():
         assert run.config["task_arguments"][name] == value
     assert 0.5 < run.metrics["auc"] <= 1
 

@@ -20,7 +20,7 @@ from verifier_reference import (
 )
 
 import zoo
-from zoo.data import ArrayPart
+from zoo.data import Part
 from zoo.layers import UnitLength
 from zoo.verification import Verifier, gallery, judge
 
@@ -186,7 +186,7 @@ def test_calibration_sets_the_threshold_by_its_definition(name, target):
     verifier = Verifier(verifier_of(name).model)
     before = verifier.threshold
     same = SAME[PAIRS]
-    judged = judge(zoo.sides(verifier.model), ArrayPart(IMAGES, LABELS))
+    judged = judge(zoo.sides(verifier.model), Part(IMAGES, LABELS))
     np.testing.assert_array_equal(judged.same, same)
     found = points(np.float64(judged.distances), same)
     if target == "eer":
@@ -218,7 +218,7 @@ def test_evaluation_counts_pairs():
 
 def test_of_many_images_some_pairs_are_judged():
     pixels = zoo.load_data("digits").train
-    everything = ArrayPart(pixels.images(np.arange(1200)), pixels.labels[:1200])
+    everything = Part(pixels.examples(np.arange(1200)), pixels.labels[:1200])
     judged = judge(plain_verifier()._parts, everything)
     assert len(judged.distances) == 100_000
     assert judged.same.mean() == 0.5
@@ -349,7 +349,7 @@ def test_all_pictures_are_drawn(tmp_path):
 
 
 def test_the_worst_mistakes_are_shown_first():
-    judged = judge(plain_verifier()._parts, ArrayPart(IMAGES, LABELS))
+    judged = judge(plain_verifier()._parts, Part(IMAGES, LABELS))
     for threshold in (np.median(judged.distances), -np.inf):
         for kind in (0, 1):
             rows = judged._hardest(kind, threshold)

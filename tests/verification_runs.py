@@ -83,7 +83,7 @@ def eer_by_hand(same, distances):
 
 
 def part_by_hand(model, head, part):
-    images = part.images(np.arange(len(part)))
+    images = part.examples(np.arange(len(part)))
     return same_by_hand(part.labels), distances_by_hand(model, head, images)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import zoo
 
 DIGITS = zoo.load_data("digits").test
-IMAGES, LABELS = DIGITS.images(np.arange(120)), DIGITS.labels[:120]
+IMAGES, LABELS = DIGITS.examples(np.arange(120)), DIGITS.labels[:120]
 QUERIES, GALLERY = IMAGES[:40], IMAGES[30:]  # ten images are in both
 
 

@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuning.hypermodels import ZooHyperModel, hypermodel
     from tuning.report import SearchResult, TrialRecord
-    from tuning.rows import Choice, Float, Int, override
-    from tuning.searching import search
+    from tuning.searching import load_search, search
     from tuning.spaces import space
+    from zoo.space import Choice, Float, Int, override
 
 # Where each public name is defined.
 _homes = {
-    "Choice": "tuning.rows",
-    "Float": "tuning.rows",
-    "Int": "tuning.rows",
+    "Choice": "zoo.space",
+    "Float": "zoo.space",
+    "Int": "zoo.space",
     "SearchResult": "tuning.report",
     "TrialRecord": "tuning.report",
     "ZooHyperModel": "tuning.hypermodels",
     "hypermodel": "tuning.hypermodels",
-    "override": "tuning.rows",
+    "load_search": "tuning.searching",
+    "override": "zoo.space",
     "search": "tuning.searching",
     "space": "tuning.spaces",
 }
@@ -37,6 +38,7 @@ __all__ = [
     "TrialRecord",
     "ZooHyperModel",
     "hypermodel",
+    "load_search",
     "override",
     "search",
     "space",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 from zoo.layers.corruption import NOISES
 from zoo.layers.penalties import SPARSITIES
+from zoo.space import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 
 # What both autoencoders have. `compression` is left out: its quality has a price of its own.
 CODE: Space = {
@@ -47,12 +47,6 @@ CONV_AUTOENCODER: Space = {
 def dense_autoencoder_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.dense_autoencoder`.
 
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: hidden units that halve layer by layer.
-
     Example:
         >>> dense_autoencoder_arguments({"depth": 2, "first_units": 256, "latent_dim": 8})
         {'latent_dim': 8, 'hidden_units': (256, 128)}
@@ -65,12 +59,6 @@ def dense_autoencoder_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def conv_autoencoder_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.conv_autoencoder`.
-
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: filters that double block by block up to 64.
 
     Example:
         >>> conv_autoencoder_arguments({"depth": 3, "first_filters": 16, "latent_dim": 8})

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 import tuning
-import zoo
-from zoo.cli import key_values
+from zoo.cli import data_options, load, output_options, task_options
+from zoo.options import KeyValue, Value, given, options_of
 from zoo.registry import entry
+from zoo.terminal import CONTEXT, Command, quiet_tensorflow
+from zoo.training.recipe import DEFAULTS, Recipe
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings=CONTEXT)
+@click.version_option(package_name="keras-zoo")
 @click.argument("name")
 @click.argument("data")
 @click.option(
@@ -25,8 +28,9 @@ from zoo.registry import entry
     help="How values are proposed.",
 )
 @click.option("--max-trials", type=int, default=20, show_default=True, help="Number of trials.")
-@click.option("--epochs", type=int, help="Epochs of each trial; Hyperband's longest trials.")
-@click.option("--fix", multiple=True, metavar="KEY=VALUE", help="Fix a hyperparameter.")
+@click.option(
+    "--fix", "fixed", type=KeyValue(), multiple=True, help="Fix a hyperparameter of the model."
+)
 @click.option(
     "--range",
     "ranges",
@@ -34,63 +38,73 @@ from zoo.registry import entry
     metavar="KEY=LOW:HIGH|KEY=A,B,C",
     help="Narrow or widen a hyperparameter.",
 )
-@click.option("--start", multiple=True, metavar="KEY=VALUE", help="Give the first trial's value.")
-@click.option("--precision", default="auto", show_default=True, help="As zoo.train takes it.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides every draw.")
+@click.option("--start", type=KeyValue(), multiple=True, help="Give the first trial's value.")
+@click.option("--objective", help="The logged value to improve, if not the task's.")
+@click.option("--direction", type=click.Choice(["max", "min"]), help="Of the objective.")
 @click.option("--directory", required=True, type=click.Path(), help="Where the search is kept.")
 @click.option("--resume", is_flag=True, help="Go on with the search in the directory.")
+@task_options
+@data_options
+@options_of(Recipe, DEFAULTS, pairs=("augment", "class_weight"), defaults=False)
+@output_options
 def main(
     name: str,
     data: str,
-    fix: tuple[str, ...],
+    fixed: tuple[str, ...],
     ranges: tuple[str, ...],
     start: tuple[str, ...],
     directory: str,
+    builder_arguments: tuple[Any, ...],
+    quiet: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Search the hyperparameters of the model NAME on DATA.
 
-    DATA is what zoo.load_data takes: "digits", "fashion_mnist", a folder of images, an .npz file.
-    Ends with a table of the best trials, and a picture, report.png, in the directory.
+    DATA is what zoo.load_data takes: a data set's name, a folder, an .npz file or a table. Values
+    of a training that are given are those of every trial; the others vary. Ends with a table of
+    the best trials, and a picture, report.png, in the directory.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        result = tuning.search(
-            name,
-            zoo.load_data(data, split_by=zoo.tasks.get(entry(name).task).split_by),
-            fixed=key_values(fix),
-            ranges=key_ranges(ranges),
-            start=key_values(start) or None,
-            directory=directory,
-            **options,
-        )
-    except (ValueError, OSError, RuntimeError) as error:
-        raise click.ClickException(str(error)) from error
+    entry(name)  # refuses unknown names before anything is loaded
+    quiet_tensorflow()
+    loaded, task = load(name, data, options)
+    result = tuning.search(
+        name,
+        loaded,
+        task=task,
+        arguments=given({"argument": builder_arguments}).get("argument"),
+        fixed=given({"fixed": fixed}).get("fixed"),
+        ranges=key_ranges(ranges),
+        start=given({"start": start}).get("start"),
+        directory=directory,
+        verbose=0 if quiet or as_json else "auto",
+        **given(options),
+    )
+    picture = result.plot(Path(directory) / "report.png")
+    if as_json:
+        best: dict[str, Any] = {"trial": result.best.number, "score": result.best_score}
+        best |= {"arguments": result.best_arguments, "training": result.best_recipe.get_config()}
+        click.echo(json.dumps({**best, "task": result.best_task.get_config()}))
+    if quiet or as_json:
+        return
 
     from rich.console import Console
 
-    from tuning.rows import describe_values
+    from zoo.space import describe_values
 
     console = Console()
     console.print(result.table())
     console.print(f"best arguments: {describe_values(result.best_arguments)}", soft_wrap=True)
-    console.print(f"best training:  {describe_values(result.best_training)}", soft_wrap=True)
-    if result.best_task:
-        console.print(f"best task:      {describe_values(result.best_task)}", soft_wrap=True)
-    console.print(f"picture:        {result.plot(Path(directory) / 'report.png')}", soft_wrap=True)
+    console.print(
+        f"best training:  {describe_values(result.best_recipe.get_config())}", soft_wrap=True
+    )
+    if task_values := result.best_task.get_config():
+        console.print(f"best task:      {describe_values(task_values)}", soft_wrap=True)
+    console.print(f"picture:        {picture}", soft_wrap=True)
 
 
 def key_ranges(pairs: tuple[str, ...]) -> dict[str, Any]:
     """Read `KEY=LOW:HIGH` options as tuples, and `KEY=A,B,C` as lists.
-
-    Args:
-        pairs: What the user gave.
-
-    Returns:
-        Ranges by key.
-
-    Raises:
-        ValueError: If an option has no "=".
 
     Example:
         >>> key_ranges(("epochs=2:9", "activation=relu,tanh"))
@@ -103,6 +117,6 @@ def key_ranges(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise ValueError(f"Expected KEY=LOW:HIGH or KEY=A,B,C, received {pair!r}.")
         is_pair = ":" in text
         parts = text.split(":" if is_pair else ",")
-        values = [key_values((f"{key}={part}",))[key] for part in parts]
+        values = [Value().convert(part, None, None) for part in parts]
         ranges[key] = tuple(values) if is_pair else values
     return ranges

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +14,6 @@ from tuning.autoencoders import (
     conv_autoencoder_arguments,
     dense_autoencoder_arguments,
 )
-from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 from tuning.verification import (
     HEAD,
     KOCH_SIAMESE,
@@ -23,6 +23,7 @@ from tuning.verification import (
 )
 from zoo.arguments import image_shape
 from zoo.registry import entry
+from zoo.space import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 
 MAX_PARAMETERS = 3_000_000
 """No draw from the tables below is larger, for images of up to 32x32x3 and 10 classes."""
@@ -85,12 +86,6 @@ DEEPFACE: Space = {
 def cascade_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.cascade_cnn`.
 
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: filters that double block by block up to 128, at most one dense layer.
-
     Example:
         >>> cascade_cnn_arguments({"depth": 3, "first_filters": 16, "dense_units": 0})
         {'dense_units': (), 'filters': (16, 32, 64)}
@@ -106,12 +101,6 @@ def cascade_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 def mlp_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.mlp`.
 
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: hidden units that halve layer by layer.
-
     Example:
         >>> mlp_arguments({"depth": 2, "first_units": 256, "batch_norm": False})
         {'batch_norm': False, 'hidden_units': (256, 128)}
@@ -124,13 +113,6 @@ def mlp_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def face_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.face_cnn`, or of `zoo.siamese_face`.
-
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: two local blocks share the local filters out between them, for their
-        weights grow with the square.
 
     Example:
         >>> face_cnn_arguments({"depth": 3, "num_local_blocks": 2, "local_filters": 64})
@@ -147,12 +129,6 @@ def face_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 def deepid_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.deepid`.
 
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: filters that grow as the paper's; a region of 0 shares everywhere.
-
     Example:
         >>> deepid_arguments({"first_filters": 10, "region": 0})
         {'region': None, 'filters': (10, 20, 30, 40)}
@@ -168,12 +144,6 @@ def deepid_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 def deepface_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.deepface`.
 
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: the first layer has twice the filters of the others, as in the paper.
-
     Example:
         >>> deepface_arguments({"first_filters": 8, "dropout": 0.5})
         {'dropout': 0.5, 'filters': (8, 4, 4, 4, 4)}
@@ -187,17 +157,6 @@ def deepface_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def cascade_depths(input_shape: Sequence[int | None]) -> tuple[int, int, int]:
     """Say how often images can be halved, and how often they should be.
-
-    Args:
-        input_shape: Height, width and channels of the images.
-
-    Returns:
-        The smallest depth to search, which leaves at most 8 pixels of the longer side, so that a
-        flat head stays small; the largest to search, 4 or one more than the smallest; and the
-        largest possible, which leaves a pixel of the shorter side.
-
-    Raises:
-        ValueError: If a side is below 2 pixels, or not fixed.
 
     Example:
         >>> cascade_depths((8, 8, 1)), cascade_depths((28, 28, 1)), cascade_depths((224, 224, 3))
@@ -246,23 +205,16 @@ FAMILIES = {
 def family_of(name: str) -> Family:
     """Find the space of a registered model's family.
 
-    Args:
-        name: A registered name.
-
-    Returns:
-        The family's space.
-
-    Raises:
-        ValueError: If the name is unknown, or its family has no space.
-
     Example:
         >>> family_of("mlp_tiny").rows is MLP
         True
     """
-    family = entry(name).family
-    if family not in FAMILIES:
+    found = entry(name)
+    if found.space is not None:
+        return Family(found.space, functools.partial(own_arguments, found.space))
+    if found.family not in FAMILIES:
         raise ValueError(
-            f"{name!r} cannot be searched: expected a model of the family "
-            f"{' or '.join(map(repr, FAMILIES))}, received one of {family!r}."
+            f"{name!r} cannot be searched: its family {found.family!r} was registered without a "
+            "`space`."
         )
-    return FAMILIES[family]
+    return FAMILIES[found.family]

@@ -8,16 +8,18 @@ from typing import Any
 
 import keras
 import keras_tuner
+import numpy as np
 from keras_tuner.errors import FailedTrialError
 
 from tuning.families import family_of
-from tuning.rows import Choice, Float, Int, Space, describe_values, plain_values
-from tuning.spaces import space, task_arguments, training_arguments
+from tuning.spaces import space, task_arguments, training_values
 from zoo import tasks
 from zoo.data import Dataset
-from zoo.optimizers import learning_rate_callback, make_optimizer
-from zoo.precision import precision_scope, resolve_precision
 from zoo.registry import create, entry
+from zoo.space import Choice, Float, Int, Space, describe_values, plain_values
+from zoo.training.fit import BestWeights, Keeper, compile_model, fit_model, set_schedule
+from zoo.training.precision import precision_scope, resolve_precision
+from zoo.training.recipe import ROWS, Recipe
 
 
 def hypermodel(
@@ -30,7 +32,7 @@ def hypermodel(
     ranges: Mapping[str, Any] | None = None,
     task: str | tasks.Task | None = None,
     max_parameters: int | None = None,
-    precision: str = "auto",
+    **values: Any,
 ) -> ZooHyperModel:
     """Make a registered model searchable with plain Keras Tuner.
 
@@ -48,7 +50,7 @@ def hypermodel(
         task: What the model is trained for: name of a task, or a task, where it is not the one that
             the model is registered for.
         max_parameters: Larger models are failed trials; `None` is no limit.
-        precision: As `zoo.train` takes it.
+        **values: Values of the recipe that every trial has, such as `epochs=5`; see `zoo.Recipe`.
 
     Returns:
         A hypermodel. A tuner's `search` takes `x, y, validation_data=...` or a zoo `Dataset`.
@@ -66,15 +68,42 @@ def hypermodel(
     if num_classes is not None:
         data_arguments["num_classes"] = num_classes
     task = tasks.get(task or entry(name).task)
+    fixed, recipe = divided(values, fixed, ranges)
     rows = space(name, input_shape, arguments=arguments, fixed=fixed, ranges=ranges, task=task)
     return ZooHyperModel(
         name,
         rows,
         {**data_arguments, **(arguments or {})},
         task=task,
+        recipe=recipe,
         max_parameters=max_parameters,
-        precision=precision,
     )
+
+
+def divided(
+    values: Mapping[str, Any], fixed: Mapping[str, Any] | None, ranges: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], Recipe]:
+    """Divide a recipe's values into those that a space fixes, and those that no space has.
+
+    Example:
+        >>> fixed, recipe = divided({"epochs": 3, "seed": 1}, None, None)
+        >>> fixed, recipe.seed
+        ({'epochs': 3}, 1)
+    """
+    fixed = dict(fixed or {})
+    recipe = Recipe().replace(**values)  # which checks them
+    for name in values:
+        if name in fixed or name in (ranges or {}):
+            raise ValueError(
+                f"`{name}` is given, and in `fixed` or `ranges`: leave one of them out."
+            )
+    in_space = {
+        name: getattr(recipe, name)
+        for name in values
+        if name in ROWS and isinstance(values[name], str | int | float)
+    }
+    others = {name: value for name, value in values.items() if name not in in_space}
+    return {**fixed, **in_space}, Recipe().replace(**others)
 
 
 class ZooHyperModel(keras_tuner.HyperModel):
@@ -85,9 +114,9 @@ class ZooHyperModel(keras_tuner.HyperModel):
         rows: The search space; see `tuning.space`.
         arguments: Builder arguments for every trial.
         task: What the model is trained for.
+        recipe: What the space does not vary in a training.
         max_parameters: Larger models are failed trials.
-        precision: As `zoo.train` takes it.
-        seed: Order of the examples, where a trial is given a `Dataset`.
+        data: What trials are trained on, where that is known: their preparation is in the model.
     """
 
     def __init__(
@@ -97,17 +126,18 @@ class ZooHyperModel(keras_tuner.HyperModel):
         arguments: Mapping[str, Any],
         *,
         task: str | tasks.Task | None = None,
+        recipe: Recipe | None = None,
         max_parameters: int | None = None,
-        precision: str = "auto",
-        seed: int = 0,
+        data: Dataset | None = None,
     ) -> None:
         super().__init__(name)
         self.rows = rows
         self.fixed_arguments = dict(arguments)
         self.task = tasks.get(task or entry(name).task)
+        recipe = recipe or Recipe()
+        self.recipe = recipe.replace(precision=resolve_precision(recipe.precision))
         self.max_parameters = max_parameters
-        self.precision = resolve_precision(precision)
-        self.seed = seed
+        self.data = data
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
         """Declare the whole space, so that it is known before the first trial."""
@@ -150,22 +180,29 @@ class ZooHyperModel(keras_tuner.HyperModel):
         drawn = task_arguments(self.task.name, values)
         return type(self.task)(**{**vars(self.task), **drawn}) if drawn else self.task
 
+    def trial_recipe(self, values: Mapping[str, Any]) -> Recipe:
+        """Give the recipe of a trial.
+
+        Args:
+            values: The trial's values.
+
+        Returns:
+            The search's recipe, but for what the values say.
+        """
+        return self.recipe.replace(**training_values(values))
+
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build and compile a trial's model."""
         self.declare_hyperparameters(hp)
         values = self.values(hp)
-        training = training_arguments(values)
-        with precision_scope(self.precision):
-            model = create(self.name, **self.arguments(values))
-        optimizer = make_optimizer(
-            training["optimizer"],
-            training["learning_rate"],
-            momentum=training["momentum"],
-            weight_decay=training["weight_decay"],
-        )
-        self.trial_task(values).compile(model, optimizer)
+        task = self.trial_task(values)
+        with precision_scope(self.recipe.precision):
+            if self.data is None:
+                model = create(self.name, **self.arguments(values))
+            else:
+                model = task.build(self.name, self.data, self.arguments(values))
         # A built optimizer is restored with the weights when Hyperband goes on with a trial.
-        model.optimizer.build(model.trainable_variables)
+        compile_model(model, task, self.trial_recipe(values))
         return model
 
     def fit(
@@ -174,47 +211,115 @@ class ZooHyperModel(keras_tuner.HyperModel):
         """Train a trial's model on a `Dataset`, or on whatever `model.fit` takes.
 
         The trial's batch size and epochs are used where the caller, or Hyperband, gives none.
+        Images of 8 bits become what the models are made for, floats in [0, 1].
 
         Raises:
             FailedTrialError: If the model is too large, or the loss or the objective was not
                 finite at the end of an epoch.
         """
+        if args and isinstance(args[0], Dataset):
+            return self.fit_trial(hp, model, args[0], **kwargs)
+        self.require_size(hp, model)
+        recipe = self.trial_recipe(self.values(hp)).replace(
+            **{name: kwargs[name] for name in ("epochs", "batch_size") if name in kwargs}
+        )
+        kwargs["epochs"] = recipe.epochs
+        if len(args) > 1 or "y" in kwargs:
+            kwargs["batch_size"] = recipe.batch_size
+        args = tuple(map(_unit_range, args))
+        kwargs = {name: _unit_range(value) for name, value in kwargs.items()}
+        steps = _steps(args[0] if args else kwargs.get("x"), recipe.batch_size)
+        set_schedule(model, recipe, steps)
+        callbacks = [*(kwargs.pop("callbacks", None) or ()), _StopAtNonFiniteLoss()]
+        history = model.fit(*args, callbacks=callbacks, **kwargs)
+        self._require_finite(hp, history)
+        return history
+
+    def fit_trial(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        data: Dataset,
+        *,
+        epochs: int | None = None,
+        initial_epoch: int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        keeper: Keeper | None = None,
+        best: BestWeights | None = None,
+        verbose: int | str = 0,
+    ) -> keras.callbacks.History:
+        """Train a trial's model on a data set, as `zoo.train` would.
+
+        Args:
+            hp: The trial's hyperparameters.
+            model: Its model, as `build` gives it.
+            data: What it is trained on.
+            epochs: Number of epochs, where not the trial's.
+            initial_epoch: Number of the first epoch, counted from 0.
+            callbacks: More callbacks.
+            keeper: See `zoo.training.fit.fit_model`.
+            best: See `zoo.training.fit.fit_model`.
+            verbose: As Keras's `fit` takes it.
+
+        Returns:
+            Keras's history.
+
+        Raises:
+            FailedTrialError: If the model is too large, or the loss or the objective was not
+                finite.
+        """
+        self.require_size(hp, model)
         values = self.values(hp)
+        recipe = self.trial_recipe(values).replace(**({"epochs": epochs} if epochs else {}))
+        try:
+            history = fit_model(
+                model,
+                data,
+                self.trial_task(values),
+                recipe,
+                first_epoch=initial_epoch,
+                callbacks=callbacks or (),
+                keeper=keeper,
+                best=best,
+                verbose=verbose,
+            )
+        except FloatingPointError as error:
+            raise FailedTrialError(f"{error} The values: {describe_values(values)}.") from error
+        self._require_finite(hp, history)
+        return history
+
+    def require_size(self, hp: keras_tuner.HyperParameters, model: keras.Model) -> None:
+        """Fail a trial whose model is too large."""
         if self.max_parameters and model.count_params() > self.max_parameters:
             raise FailedTrialError(
                 f"The model has {model.count_params():,} parameters, more than `max_parameters`="
-                f"{self.max_parameters:,}, with {describe_values(values)}."
+                f"{self.max_parameters:,}, with {describe_values(self.values(hp))}."
             )
-        training = training_arguments(values)
-        if "epochs" not in kwargs:
-            kwargs["epochs"] = training["epochs"]
-        if args and isinstance(args[0], Dataset):
-            task = self.trial_task(values)
-            kwargs = self._on_dataset(model, args[0], task, training["batch_size"], **kwargs)
-            args = ()
-        elif (len(args) > 1 or "y" in kwargs) and "batch_size" not in kwargs:
-            kwargs["batch_size"] = training["batch_size"]
-        schedule = learning_rate_callback(
-            training["learning_rate_schedule"], training["learning_rate"], kwargs["epochs"]
-        )
-        callbacks = [schedule, *(kwargs.pop("callbacks", None) or ()), _StopAtNonFiniteLoss()]
-        history = model.fit(*args, callbacks=callbacks, **kwargs)
+
+    def _require_finite(self, hp: keras_tuner.HyperParameters, history: Any) -> None:
         for metric in ("loss", "val_loss", self.task.objective):
             for epoch, value in zip(history.epoch, history.history.get(metric, ()), strict=False):
                 if not math.isfinite(value):
                     bad = f"{metric} was {value} in epoch {epoch + 1}"
-                    raise FailedTrialError(f"{bad}, with {describe_values(values)}.")
-        return history
+                    raise FailedTrialError(f"{bad}, with {describe_values(self.values(hp))}.")
 
-    def _on_dataset(
-        self, model: keras.Model, data: Dataset, task: tasks.Task, batch_size: int, **kwargs: Any
-    ) -> dict[str, Any]:
-        """Make the arguments of `fit` that a data set's training and validation parts decide."""
-        epoch = kwargs.get("initial_epoch", 0)
-        judging = task.validation(model, data.validation)
-        callbacks = [*judging.pop("callbacks", ()), *(kwargs.pop("callbacks", None) or ())]
-        train = task.batches(model, data.train, batch_size, seed=self.seed, first_epoch=epoch)
-        return {"x": train, "shuffle": False, "callbacks": callbacks, **judging, **kwargs}
+
+def _unit_range(x: Any) -> Any:
+    """Bring images of 8 bits, also those in a tuple of validation data, to floats in [0, 1]."""
+    if isinstance(x, tuple):
+        return tuple(map(_unit_range, x))
+    is_bytes = isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim >= 3
+    return np.divide(x, np.float32(255), dtype=np.float32) if is_bytes else x
+
+
+def _steps(x: Any, batch_size: int) -> int:
+    """Count the steps of an epoch; 1 where nobody knows."""
+    if hasattr(x, "shape"):
+        return -(-len(x) // batch_size)
+    try:
+        return len(x)
+    except TypeError:
+        return 1
 
 
 class _StopAtNonFiniteLoss(keras.callbacks.Callback):

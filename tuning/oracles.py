@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +12,11 @@ from typing import Any
 import keras_tuner
 import numpy as np
 from keras_tuner import oracles
+from keras_tuner.engine.hyperparameters import Float
+from keras_tuner.engine.trial import Trial
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.records import write_json
+from zoo.records import read_json, refusing_damage, write_json
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -20,8 +24,9 @@ ENDED = ("COMPLETED", "FAILED")
 class SearchOracle(keras_tuner.Oracle):
     """What our oracles add to Keras Tuner's.
 
-    Files are replaced as a whole, no trial that ended is run again, the first trial can be
-    given, and failures never end a search.
+    Files are replaced as a whole, and what is read is checked. A trial's file says all about the
+    trial; `oracle.json` says which trials there are, and what the next draws depend on. No trial
+    that ended is run again, the first trial can be given, and failures never end a search.
     """
 
     trials: dict[str, Any]
@@ -32,6 +37,8 @@ class SearchOracle(keras_tuner.Oracle):
     """Duration of each trial that ended, by its id."""
     errors: dict[str, str]
     """What went wrong, in one line, for each trial that failed."""
+    own_values: tuple[str, ...] = ()
+    """Numbers that the oracle adds to the values of each trial, by name."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_consecutive_failed_trials=None, **options)
@@ -43,29 +50,92 @@ class SearchOracle(keras_tuner.Oracle):
         return super()._random_values()
 
     def get_state(self) -> dict[str, Any]:
-        """Give the state that is written after each trial."""
-        return {**super().get_state(), "seconds": self.seconds, "errors": self.errors}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take a state that was written."""
-        super().set_state(state)
-        self.seconds, self.errors = state["seconds"], state["errors"]
+        """Give the state that is written beside the trials' own files."""
+        return {"start_order": self.start_order, "seed_state": self._seed_state}
 
     def save(self) -> None:
         """Write the state."""
         write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial: Any) -> None:
-        path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
-        write_json(path, trial.get_state())
+        path = self._trial_path(trial.trial_id)
+        path.parent.mkdir(exist_ok=True)
+        seconds, error = (of.get(trial.trial_id) for of in (self.seconds, self.errors))
+        write_json(path, {**trial.get_state(), "seconds": seconds, "error": error})
+
+    def _trial_path(self, trial_id: str) -> Path:
+        return Path(self._get_oracle_fname()).with_name(f"trial_{trial_id}") / "trial.json"
 
     def reload(self) -> None:
-        """Read the state, which may be older than the trials' files, or newer."""
-        super().reload()
-        self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
+        """Read the state, if there is one. It may be older than the trials' files, or newer."""
+        path = Path(self._get_oracle_fname())
+        written = {found.parent.name for found in path.parent.glob("trial_*/trial.json")}
+        if not path.exists() and not written:
+            return
+        state = read_json(path)
+        with refusing_damage(path):
+            self._seed_state, order = operator.index(state["seed_state"]), state["start_order"]
+            if not all(isinstance(key, str) and int(key) == n for n, key in enumerate(order)):
+                raise ValueError(f"its start_order is {order}")
+        self.trials = {key: self._read_trial(key) for key in order}
+        # A trial that was written, but not told to the state before a kill, will be drawn again.
+        unknown = {name.removeprefix("trial_") for name in written} - set(order)
+        lost = [key for key in sorted(unknown) if self._read_trial(key).status in ENDED]
+        with refusing_damage(path):
+            if lost:
+                raise ValueError(f"its start_order lacks {lost}")
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Go on after the trials that were read."""
+        self.start_order = list(self.trials)
         ended = {trial_id for trial_id, trial in self.trials.items() if trial.status in ENDED}
         self.end_order = [trial_id for trial_id in self.start_order if trial_id in ended]
         self._retry_queue = [trial_id for trial_id in self.start_order if trial_id not in ended]
+        for trial in self.trials.values():
+            self._record_values(trial)
+
+    def _read_trial(self, trial_id: str) -> Trial:
+        """Read a trial. One that did not end keeps its values only, for it runs again."""
+        path = self._trial_path(trial_id)
+        state = read_json(path)
+        with refusing_damage(path):
+            trial = Trial.from_state(state)
+            drawn = trial.hyperparameters.values
+            trial.hyperparameters = self.hyperparameters.copy()
+            trial.hyperparameters.values = drawn
+            self._require_drawn(trial.hyperparameters)
+            if trial.trial_id != trial_id or trial.status not in ("RUNNING", *ENDED):
+                raise ValueError(f"it holds trial {trial.trial_id!r}, {trial.status!r}")
+            if trial.status == "RUNNING":
+                return Trial(trial.hyperparameters, trial_id)
+            if trial.status == "COMPLETED":
+                self.score_trial(trial)
+                if not isinstance(state["score"], float) or state["score"] != trial.score:
+                    raise ValueError(
+                        f"its score is {state['score']!r}, of its metrics {trial.score}"
+                    )
+            if state["seconds"] is not None:
+                self.seconds[trial_id] = float(state["seconds"])
+            if state["error"] is not None:
+                self.errors[trial_id] = str(state["error"])
+        return trial
+
+    def _require_drawn(self, hyperparameters: Any) -> None:
+        """Refuse values that this search cannot have drawn."""
+        values = hyperparameters.values
+        rows = {row.name: row for row in hyperparameters.space if hyperparameters.is_active(row)}
+        if set(values) - {"tuner/trial_id"} != {*rows, *self.own_values}:
+            raise ValueError(f"its values are of {sorted(values)}")
+        for name, row in rows.items():
+            if isinstance(row, Float):
+                # Draws by "log" can end beside their range by a rounding.
+                inside = min(max(values[name], row.min_value), row.max_value)
+                legal = math.isclose(values[name], inside)
+            else:
+                legal = values[name] in row.values
+            if not legal:
+                raise ValueError(f"its value of {name} is {values[name]!r}")
 
 
 class RandomOracle(SearchOracle, oracles.RandomSearchOracle):
@@ -86,9 +156,9 @@ class BayesianOracle(SearchOracle, oracles.BayesianOptimizationOracle):
 class GridOracle(SearchOracle, oracles.GridSearchOracle):
     """Every combination in turn; the last rows vary first."""
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take a state, and go on after the last combination: Keras Tuner would stop."""
-        super().set_state(state)
+    def _take_up(self) -> None:
+        """Go on after the last combination: Keras Tuner would stop."""
+        super()._take_up()
         for trial_id in self.start_order:
             self._ordered_ids.insert(trial_id)
         self._populate_next = list(self.start_order)
@@ -102,10 +172,48 @@ class HyperbandOracle(SearchOracle, oracles.HyperbandOracle):
     with more trials than the search, and repeats the others until it has all its trials.
     """
 
+    _brackets: list[dict[str, Any]]
+    own_values = ("tuner/epochs", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
+
     def __init__(self, *, max_trials: int, max_epochs: int, **options: Any) -> None:
         self._most_trials = max_trials
         super().__init__(max_epochs=max_epochs, hyperband_iterations=None, **options)
         self.max_trials = max_trials
+
+    def _take_up(self) -> None:
+        """Put the trials back into the brackets that they were drawn for."""
+        super()._take_up()
+        if self.trials:
+            self._brackets = []
+        brackets: dict[str | None, Any] = {}
+        for trial_id, trial in self.trials.items():
+            values = trial.hyperparameters.values
+            with refusing_damage(self._trial_path(trial_id)):
+                # A longer trial is in the bracket of the one that it goes on with.
+                bracket = brackets.get(values.get("tuner/trial_id")) or self._newest(values)
+                self._put_back(trial_id, values, bracket)
+                brackets[trial_id] = bracket
+
+    def _newest(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the bracket of a trial that goes on with no other."""
+        if not self._brackets or self._is_full(self._brackets[-1]):
+            # The number of brackets can grow with the number of trials.
+            self._current_bracket = range(super()._get_num_brackets())[values["tuner/bracket"]]
+            self._start_new_bracket()
+        return self._brackets[-1]
+
+    def _put_back(self, trial_id: str, values: Mapping[str, Any], bracket: dict[str, Any]) -> None:
+        index, rounds, number = bracket["bracket_num"], bracket["rounds"], values["tuner/round"]
+        before = self._get_epochs(index, number - 1) if number else 0
+        expected = (self._get_epochs(index, number), before, self._current_bracket, number)
+        parent = values.get("tuner/trial_id")
+        parents = {entry["id"] for entry in rounds[number - 1]} if number else {None}
+        if parent not in parents or tuple(values[name] for name in self.own_values) != expected:
+            raise ValueError(f"it is no trial of bracket {index}")
+        rounds[number].append({"past_id": parent, "id": trial_id})
+
+    def _is_full(self, bracket: Mapping[str, Any]) -> bool:
+        return len(bracket["rounds"][0]) == self._get_size(bracket["bracket_num"], 0)
 
     def _get_num_brackets(self) -> int:
         brackets = super()._get_num_brackets()
@@ -121,16 +229,6 @@ def make_oracle(
     tuner: str, objective: keras_tuner.Objective, *, max_trials: int, max_epochs: int, seed: int
 ) -> SearchOracle:
     """Make the oracle that proposes a search's values.
-
-    Args:
-        tuner: "random", "bayesian", "grid" or "hyperband".
-        objective: What to improve.
-        max_trials: Number of trials.
-        max_epochs: Epochs of Hyperband's longest trials.
-        seed: Decides every draw.
-
-    Returns:
-        The oracle.
 
     Example:
         >>> objective = keras_tuner.Objective("val_accuracy", "max")

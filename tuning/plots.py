@@ -14,23 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tuning.report import SearchResult, TrialRecord
-from tuning.rows import Choice, Float, Int
+from zoo.plots.parts import written
+from zoo.space import Choice, Float, Int
 
 INK, MUTED, GRID = "#24292f", "#6e7781", "#e6e9ec"
 TRIAL, BEST, FAILED = "#4c78a8", "#e07b00", "#c0392b"
 MOST_PANELS = 6
 
 
-def draw_search(result: SearchResult, path: Path) -> Path:
-    """Draw the scores trial by trial, and against the most telling hyperparameters.
-
-    Args:
-        result: The search.
-        path: Where the picture goes.
-
-    Returns:
-        The path.
-    """
+def draw_search(result: SearchResult, path: Path | None = None) -> Path | Any:
+    """Draw the scores trial by trial, and against the most telling hyperparameters."""
     names = telling(result)[:MOST_PANELS]
     rows = math.ceil(len(names) / 3)
     heights = [3.5, 2.5 * rows] if names else [3.5]
@@ -48,8 +41,7 @@ def draw_search(result: SearchResult, path: Path) -> Path:
                 panel.remove()
             else:
                 _draw_values(panel, result, name)
-    figure.savefig(path, dpi=150)
-    return path
+    return written(figure, path, dpi=150)
 
 
 def telling(result: SearchResult) -> list[str]:
@@ -58,17 +50,12 @@ def telling(result: SearchResult) -> list[str]:
     The measure is the share of the variance of the scores' ranks that lies between groups of
     trials (each choice is a group; numbers are cut into quarters), less what chance would give.
 
-    Args:
-        result: The search.
-
-    Returns:
-        Names, the most telling first.
-
     Example:
         >>> trials = [TrialRecord(i, "COMPLETED", i % 2 / 2, {"a": i // 5, "b": i % 2}, 1.0)
         ...           for i in range(10)]
         >>> rows = {"a": Int(1, 2), "b": Int(1, 2)}
-        >>> telling(SearchResult("mlp", "score", "max", tuple(trials), rows, {}, {}, {}, Path()))
+        >>> made = [Path(), Path()]  # not looked at, as the best values
+        >>> telling(SearchResult("mlp", "score", "max", tuple(trials), rows, {}, {}, {}, *made))
         ['b', 'a']
     """
     shares = {}

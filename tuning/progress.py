@@ -11,19 +11,11 @@ from rich.console import Console
 from rich.text import Text
 
 from tuning.report import TrialRecord, best_of
-from tuning.rows import Space, describe_values
+from zoo.space import Space, describe_values
 
 
 class Progress:
-    """Shows trials and epochs on the terminal.
-
-    Args:
-        objective: Name of what the search improves.
-        direction: "max" or "min".
-        max_trials: Number of trials.
-        rows: The search space; values that are fixed are not shown.
-        shown: Whether to show anything.
-    """
+    """Shows trials and epochs on the terminal."""
 
     def __init__(
         self,
@@ -51,11 +43,7 @@ class Progress:
 
     @contextlib.contextmanager
     def show(self, ended: list[TrialRecord]) -> Iterator[None]:
-        """Show the bar while trials run.
-
-        Args:
-            ended: Trials that ended before, in a search that goes on.
-        """
+        """Show the bar while trials run."""
         self.records = list(ended)
         if ended:
             self.console.print(f"{len(ended)} of {self.max_trials} trials are there already.")
@@ -63,32 +51,18 @@ class Progress:
             yield
 
     def begin_trial(self, number: int, epochs: int) -> None:
-        """Show that a trial begins.
-
-        Args:
-            number: The trial's number, from 1.
-            epochs: Number of epochs that it will have.
-        """
+        """Show that a trial begins."""
         self.bar.reset(
             self.epochs, total=epochs, description=self._title(number), visible=True, now=""
         )
 
     def end_epoch(self, done: int, logs: Mapping[str, float]) -> None:
-        """Show that an epoch ended.
-
-        Args:
-            done: Number of epochs done.
-            logs: Loss and metrics.
-        """
+        """Show that an epoch ended."""
         now = f"{self.objective} {logs[self.objective]:.4f}" if self.objective in logs else ""
         self.bar.update(self.epochs, completed=done, now=now)
 
     def end_trial(self, record: TrialRecord) -> None:
-        """Print a trial's line.
-
-        Args:
-            record: The trial.
-        """
+        """Print a trial's line."""
         self.records.append(record)
         self.bar.update(self.epochs, visible=False)
         best = best_of(self.records, self.direction)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import keras
+from rich.console import Console
 from rich.table import Table
 
-from tuning.rows import Space, describe_values
+from zoo.space import Space, describe_values
+from zoo.training.runs import load_model
 
 if TYPE_CHECKING:
     from tuning.hypermodels import ZooHyperModel
     from tuning.oracles import SearchOracle
+    from zoo.tasks import Task
+    from zoo.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +31,7 @@ class TrialRecord:
     Attributes:
         number: From 1, in the order in which the trials began.
         status: "COMPLETED", "FAILED", or "RUNNING" where the search was cut off.
-        score: The objective's best value over the epochs; `None` unless completed.
+        score: The objective's value for the weights that are kept; `None` unless completed.
         values: Hyperparameter values by name.
         seconds: Duration.
         error: What went wrong, in one line.
@@ -39,7 +45,7 @@ class TrialRecord:
     error: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class SearchResult:
     """What a search found.
 
@@ -50,15 +56,15 @@ class SearchResult:
         trials: Every trial, in the order in which they began.
         rows: The search space.
         best_arguments: Builder arguments of the best trial, for `zoo.create(name, **arguments)`.
-        best_training: Training values of the best trial, for `zoo.train(..., **training)`.
-        best_task: Arguments of the best trial's task, such as
-            `zoo.train(..., task=zoo.tasks.VerificationTask(**best_task))` needs.
+        best_recipe: How the best trial was trained, for `zoo.train(..., recipe=recipe)`.
+        best_task: What the best trial was trained for, for `zoo.train(..., task=task)`.
+        model_path: Where the best trial's model is.
         directory: Where the search lies.
 
     Example:
         >>> best = TrialRecord(1, "COMPLETED", 0.9, {"depth": 2}, 1.5)
-        >>> SearchResult("mlp", "val_accuracy", "max", (best,), {}, {}, {}, {}, Path()).best_score
-        0.9
+        >>> SearchResult("mlp", "auc", "max", (best,), {}, {}, None, None, Path(), Path()).best
+        TrialRecord(number=1, status='COMPLETED', score=0.9, ...
     """
 
     name: str
@@ -67,9 +73,32 @@ class SearchResult:
     trials: tuple[TrialRecord, ...]
     rows: Space
     best_arguments: Mapping[str, Any]
-    best_training: Mapping[str, Any]
-    best_task: Mapping[str, Any]
+    best_recipe: Recipe
+    best_task: Task
+    model_path: Path
     directory: Path
+
+    def best_model(self) -> keras.Model:
+        """Load the best trial's trained model: the one that `best_score` was measured with.
+
+        Returns:
+            The model, compiled.
+
+        Raises:
+            ValueError: If its file is missing or damaged.
+        """
+        return load_model(self.model_path)
+
+    def __repr__(self) -> str:
+        return (
+            f"<SearchResult {self.name}: best {self.objective} {self.best_score:.4g} in trial "
+            f"{self.best.number} of {len(self.trials)}, in {str(self.directory)!r}>"
+        )
+
+    def _repr_html_(self) -> str:
+        console = Console(record=True, file=io.StringIO(), width=120)
+        console.print(self.table())
+        return console.export_html(inline_styles=True)
 
     @property
     def best(self) -> TrialRecord:
@@ -141,29 +170,23 @@ class SearchResult:
             )
         return table
 
-    def plot(self, path: str | os.PathLike[str]) -> Path:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Path | Any:
         """Draw the scores trial by trial, and against the most telling hyperparameters.
 
         Args:
-            path: Where the picture goes; its suffix gives the format, such as `.png`.
+            path: Where the picture goes; its suffix gives the format, such as `.png`. Without one,
+                nothing is written.
 
         Returns:
-            The path.
+            The path, or matplotlib's figure where none is given.
         """
         from tuning.plots import draw_search  # matplotlib is loaded only to draw
 
-        return draw_search(self, Path(path))
+        return draw_search(self, None if path is None else Path(path))
 
 
 def best_of(trials: Sequence[TrialRecord], direction: str) -> TrialRecord | None:
     """Find the best of the completed trials.
-
-    Args:
-        trials: Trials.
-        direction: "max" or "min".
-
-    Returns:
-        The first of the best, or `None` where no trial was completed.
 
     Example:
         >>> best_of([], "max") is None
@@ -175,16 +198,7 @@ def best_of(trials: Sequence[TrialRecord], direction: str) -> TrialRecord | None
 
 
 def trial_record(trial: Any, oracle: SearchOracle, hypermodel: ZooHyperModel) -> TrialRecord:
-    """Make a record of Keras Tuner's trial.
-
-    Args:
-        trial: The trial.
-        oracle: What proposed it.
-        hypermodel: What built it.
-
-    Returns:
-        The record.
-    """
+    """Make a record of Keras Tuner's trial."""
     values = hypermodel.values(trial.hyperparameters)
     if "tuner/epochs" in trial.hyperparameters.values:  # Hyperband decides the epochs.
         values["epochs"] = trial.hyperparameters.values["tuner/epochs"]

@@ -5,25 +5,27 @@ from __future__ import annotations
 import dataclasses
 import gc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import keras_tuner
 
-from tuning.hypermodels import ZooHyperModel
+from tuning.hypermodels import ZooHyperModel, divided
+from tuning.objective import Objective, make_objective
 from tuning.oracles import make_oracle
 from tuning.progress import Progress
 from tuning.report import SearchResult, best_of, trial_record
-from tuning.rows import default_values
-from tuning.spaces import space, training_arguments
-from tuning.tuner import HyperbandTuner, SearchTuner
+from tuning.spaces import space
+from tuning.tuner import SearchTuner
 from zoo import tasks
 from zoo.arguments import MAX_SEED, integer, one_of
-from zoo.data.dataset import Dataset, fingerprint, require_dataset
-from zoo.records import claim_directory
+from zoo.data.dataset import Dataset, require_dataset
+from zoo.records import claimed, read_json
 from zoo.registry import entry
+from zoo.space import default_values, row_from
+from zoo.training.recipe import Recipe
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")
 SEARCH = "search.json"
@@ -35,19 +37,20 @@ def search(
     *,
     tuner: str = "random",
     max_trials: int = 20,
-    epochs: int | None = None,
+    objective: str | Callable[[keras.Model, Mapping[str, float]], float] | None = None,
+    direction: str | None = None,
     arguments: Mapping[str, Any] | None = None,
     fixed: Mapping[str, Any] | None = None,
     ranges: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
     task: str | tasks.Task | None = None,
     max_parameters: int | None = None,
-    precision: str = "auto",
     seed: int = 0,
     directory: str | os.PathLike[str],
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
+    **values: Any,
 ) -> SearchResult:
     """Search the hyperparameters of a registered model, and keep the search in a directory.
 
@@ -62,7 +65,12 @@ def search(
             takes the combinations in turn, the last hyperparameter first, so give it short ranges;
             "hyperband" trains many trials shortly and goes on with the best.
         max_trials: Number of trials, failed ones included.
-        epochs: Epochs of each trial, instead of the search space's; Hyperband's longest trials.
+        objective: What is improved, where it is not the task's: the name of a value that trainings
+            log, such as "val_loss", or a function `(model, values) -> float` of a trained model and
+            of the values that its kept epoch logged. What is scored is what is kept: the last
+            epoch, or with `early_stopping` the best one.
+        direction: Whether the objective is to rise ("max") or to fall ("min"), where its name does
+            not tell.
         arguments: Builder arguments for every trial; they win over the search space.
         fixed: Hyperparameters to fix, value by name.
         ranges: Hyperparameters to narrow or widen: a tuple `(low, high)` or a list of choices by
@@ -72,13 +80,14 @@ def search(
         task: What the model is trained for: name of a task, or a task, where it is not the one that
             the model is registered for.
         max_parameters: Larger models are failed trials; `None` is no limit.
-        precision: As `zoo.train` takes it.
         seed: Decides the draws, the initial weights of each trial and the order of examples.
         directory: Where the search is kept.
         resume: Go on with the search in `directory`, if there is one. The other arguments must be
             those that it was started with, but `max_trials` may grow.
         callbacks: More Keras callbacks for each trial, which gets copies of them.
         verbose: 0 is silent; else a line for each trial.
+        **values: Values of the recipe that every trial has, such as `early_stopping=3`; see
+            `zoo.Recipe`. `epochs` are those of Hyperband's longest trials.
 
     Returns:
         The trials and the best values.
@@ -95,7 +104,7 @@ def search(
         >>> with tempfile.TemporaryDirectory() as directory:
         ...     result = search("mlp_tiny", data, max_trials=1, epochs=1, directory=directory,
         ...                     verbose=0)
-        >>> result.best_arguments["hidden_units"], result.best_training["epochs"]
+        >>> result.best_arguments["hidden_units"], result.best_recipe.epochs
         ((32,), 1)
     """
     require_dataset(data)
@@ -109,13 +118,13 @@ def search(
             f"A search judges trials by the validation part, which is empty in {data.name!r}: give "
             "data with a validation part."
         )
-    the_task = tasks.get(task or entry(name).task)
-    arguments = {**the_task.model_arguments(data), **(arguments or {})}
-    fixed = _with_epochs(epochs, fixed, ranges)
+    the_task = tasks.get(task or tasks.task_for(entry(name).task, data))
+    wanted = make_objective(objective, direction, the_task)
+    fixed, recipe = divided(values, fixed, ranges)
     rows = space(
         name,
         data.input_shape,
-        arguments=arguments,
+        arguments={**the_task.model_arguments(data), **(arguments or {})},
         fixed=fixed,
         ranges=ranges,
         start=start,
@@ -127,51 +136,107 @@ def search(
     hypermodel = ZooHyperModel(
         name,
         rows,
-        arguments,
-        task=task,
+        {**the_task.model_arguments(data), **(arguments or {})},
+        task=the_task,
+        recipe=recipe.replace(seed=seed),
         max_parameters=max_parameters,
-        precision=precision,
-        seed=seed,
+        data=data,
     )
-    the_task.check(hypermodel.build(keras_tuner.HyperParameters()), data)
+    hypermodel.build(keras_tuner.HyperParameters())  # refuses what does not fit the data
     identity = {
         "model": name,
-        "arguments": arguments,
+        "arguments": hypermodel.fixed_arguments,
         "tuner": tuner,
-        "task": the_task.name,
-        "task_arguments": vars(the_task),
-        "data": [data.name, *data.input_shape],
-        "parts": fingerprint(data.train, data.validation),
+        "objective": [wanted.name, wanted.direction],
+        "task": the_task.label,
+        "task_arguments": the_task.get_config(),
+        "data": data.description(),
+        "parts": [part.fingerprint() for part in (data.train, data.validation)],
+        "max_trials": max_trials,
         "max_epochs": max_epochs,
-        "start": bool(start),
+        "start": start and dict(start),
         "max_parameters": max_parameters,
-        "precision": hypermodel.precision,
+        "recipe": hypermodel.recipe.get_config(),
         "seed": seed,
         "space": {key: [type(row).__name__, dataclasses.asdict(row)] for key, row in rows.items()},
     }
-    directory = claim_directory(directory, SEARCH, identity, resume=resume)
-    objective = keras_tuner.Objective(the_task.objective, the_task.direction)
-    oracle = make_oracle(tuner, objective, max_trials=max_trials, max_epochs=max_epochs, seed=seed)
-    if start is not None:
-        oracle.start = default_values(rows)
+    growing = ("max_trials",)
+    with claimed(directory, SEARCH, identity, resume=resume, growing=growing) as path:
+        runner = _runner(hypermodel, identity, wanted, path, shown=verbose != 0)
+        _run(runner, data, callbacks)
+        return _result(runner, path)
+
+
+def load_search(directory: str | os.PathLike[str]) -> SearchResult:
+    """Open a search, as far as it came, without its data.
+
+    Args:
+        directory: Where `search` keeps it.
+
+    Returns:
+        The trials and the best values.
+
+    Raises:
+        FileNotFoundError: If the directory holds no search.
+        ValueError: If a file is damaged; the message names it.
+        RuntimeError: If no trial was completed.
+
+    Example:
+        >>> load_search("nowhere")
+        Traceback (most recent call last):
+        FileNotFoundError: 'nowhere' holds no search: search.json is missing.
+    """
+    directory = Path(directory)
+    if not (directory / SEARCH).exists():
+        raise FileNotFoundError(f"{str(directory)!r} holds no search: {SEARCH} is missing.")
+    record = read_json(directory / SEARCH)
+    try:
+        task = type(tasks.get(record["task"]))(**record["task_arguments"])
+        hypermodel = ZooHyperModel(
+            record["model"],
+            {key: row_from(kind, values) for key, (kind, values) in record["space"].items()},
+            record["arguments"],
+            task=task,
+            recipe=Recipe.from_config(record["recipe"]),
+            max_parameters=record["max_parameters"],
+        )
+        runner = _runner(
+            hypermodel, record, Objective(*record["objective"]), directory, shown=False
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{str(directory / SEARCH)!r} is damaged: {error!r}.") from error
+    return _result(runner, directory)
+
+
+def _runner(
+    hypermodel: ZooHyperModel,
+    record: Mapping[str, Any],
+    objective: Objective,
+    directory: Path,
+    *,
+    shown: bool,
+) -> SearchTuner:
+    """Make what runs a search's trials, with what earlier processes left."""
+    oracle = make_oracle(
+        record["tuner"],
+        keras_tuner.Objective(objective.name, objective.direction),
+        max_trials=record["max_trials"],
+        max_epochs=record["max_epochs"],
+        seed=record["seed"],
+    )
+    if record["start"]:
+        oracle.start = default_values(hypermodel.rows)
     progress = Progress(
-        the_task.objective, the_task.direction, max_trials, rows, shown=verbose != 0
+        objective.name, objective.direction, record["max_trials"], hypermodel.rows, shown=shown
     )
-    runner = (HyperbandTuner if tuner == "hyperband" else SearchTuner)(
-        oracle, hypermodel, seed=seed, directory=str(directory), progress=progress
+    return SearchTuner(
+        oracle,
+        hypermodel,
+        seed=record["seed"],
+        directory=str(directory),
+        objective=objective,
+        progress=progress,
     )
-    _run(runner, data, callbacks)
-    return _result(name, runner, directory)
-
-
-def _with_epochs(
-    epochs: int | None, fixed: Mapping[str, Any] | None, ranges: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    if epochs is None:
-        return dict(fixed or {})
-    if "epochs" in {*(fixed or {}), *(ranges or {})}:
-        raise ValueError("`epochs` is given, and in `fixed` or `ranges`: leave one of them out.")
-    return {**(fixed or {}), "epochs": integer("epochs", epochs)}
 
 
 def _run(runner: SearchTuner, data: Dataset, callbacks: Sequence[keras.callbacks.Callback]) -> None:
@@ -189,25 +254,26 @@ def _run(runner: SearchTuner, data: Dataset, callbacks: Sequence[keras.callbacks
         gc.unfreeze()
 
 
-def _result(name: str, runner: SearchTuner, directory: Path) -> SearchResult:
-    oracle, hypermodel = runner.oracle, runner.hypermodel
+def _result(runner: SearchTuner, directory: Path) -> SearchResult:
+    oracle, hypermodel, objective = runner.oracle, runner.hypermodel, runner.objective
     trials = tuple(
         trial_record(oracle.trials[key], oracle, hypermodel) for key in oracle.start_order
     )
-    best = best_of(trials, hypermodel.task.direction)
+    best = best_of(trials, objective.direction)
     if best is None:
+        last = f" The last one: {trials[-1].error}" if trials else ""
         raise RuntimeError(
-            f"All {len(trials)} trials of the search in {str(directory)!r} failed. The last one: "
-            f"{trials[-1].error}"
+            f"None of {len(trials)} trials of the search in {str(directory)!r} was completed.{last}"
         )
     return SearchResult(
-        name=name,
-        objective=hypermodel.task.objective,
-        direction=hypermodel.task.direction,
+        name=hypermodel.name,
+        objective=objective.name,
+        direction=objective.direction,
         trials=trials,
         rows=hypermodel.rows,
         best_arguments=hypermodel.arguments(best.values),
-        best_training=training_arguments(best.values),
-        best_task=vars(hypermodel.trial_task(best.values)),
+        best_recipe=hypermodel.trial_recipe(best.values).replace(epochs=best.values["epochs"]),
+        best_task=hypermodel.trial_task(best.values),
+        model_path=runner.model_path(oracle.start_order[best.number - 1]),
         directory=directory,
     )

@@ -7,31 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tuning.families import family_of
-from tuning.rows import Choice, Float, Int, Space, override, start_at
 from tuning.verification import VERIFICATION, verification_arguments
-from zoo.optimizers import OPTIMIZERS, SCHEDULES, WITH_MOMENTUM
+from zoo.data import Augment, augment
 from zoo.registry import entry
+from zoo.space import Choice, Float, Int, Space, override, start_at
 from zoo.tasks.base import Task, get_task
+from zoo.training.recipe import ROWS, VARIED
 
-# Good learning rates differ between optimizers by a factor of thousands. A row for each optimizer
-# would leave all but one of them without meaning in any trial, and one wide range would waste most
-# draws; so the row is drawn in Adam's measure and multiplied by the optimizer's factor: what a
-# search learns of it under one optimizer holds for the others. The factors are ratios of the best
-# rates on the digits, to half a decade (benchmarks/learning_rates.py); sgd's and rmsprop's hold
-# with momentum. The values and ranges of a caller are the rates themselves, not multiplied.
-RATE_SCALES = {"sgd": 20.0, "adagrad": 30.0, "adadelta": 1000.0, "rmsprop": 0.1}
-
-TRAINING: Space = {
-    "optimizer": Choice(tuple(OPTIMIZERS), default="adamw"),
-    "learning_rate": Float(
-        1e-4, 1e-2, sampling="log", default=1e-3, scale=("optimizer", RATE_SCALES)
-    ),
-    "momentum": Float(0.0, 0.95, default=0.9, when=("optimizer", WITH_MOMENTUM)),
-    "weight_decay": Float(1e-5, 0.1, sampling="log", default=4e-3, when=("optimizer", ("adamw",))),
-    "learning_rate_schedule": Choice(tuple(SCHEDULES)),
-    "batch_size": Int(16, 256, step=2, sampling="log", default=64),
-    "epochs": Int(5, 30, default=10),
-}
+TRAINING: Space = {name: ROWS[name] for name in VARIED}
+"""What every search varies in a training."""
+ON_REQUEST: Space = {**{name: ROWS[name] for name in ROWS if name not in VARIED}, **augment.ROWS}
+"""What a search varies, too, where it is named: values of the recipe, and of `zoo.data.Augment`."""
 
 
 # What may vary in a task, and how it becomes the task's arguments.
@@ -40,32 +26,20 @@ TASKS: dict[str, tuple[Space, Callable[[Mapping[str, Any]], dict[str, Any]]]] = 
 }
 
 
-def training_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick from values what `zoo.train` takes.
-
-    Args:
-        values: Value by row name.
-
-    Returns:
-        Arguments of `zoo.train`; momentum and weight decay are 0 where they do not apply.
+def training_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick from values what `zoo.Recipe` takes.
 
     Example:
-        >>> training_arguments({"optimizer": "adam", "learning_rate": 0.001, "depth": 3})
-        {'momentum': 0.0, 'weight_decay': 0.0, 'optimizer': 'adam', 'learning_rate': 0.001}
+        >>> training_values({"optimizer": "adam", "shift": 2, "depth": 3})
+        {'optimizer': 'adam', 'augment': Augment(flip=False, shift=2, ...)}
     """
-    drawn = {name: values[name] for name in TRAINING if name in values}
-    return {"momentum": 0.0, "weight_decay": 0.0, **drawn}
+    drawn = {name: values[name] for name in ROWS if name in values}
+    changes = {name: values[name] for name in augment.ROWS if name in values}
+    return {**drawn, **({"augment": Augment(**changes)} if changes else {})}
 
 
 def task_arguments(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Pick from values what a task takes.
-
-    Args:
-        task: The task's name.
-        values: Value by row name.
-
-    Returns:
-        Arguments of the task.
 
     Example:
         >>> task_arguments("verification", {"examples": 4, "depth": 3})
@@ -76,7 +50,7 @@ def task_arguments(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def space(
     name: str,
-    input_shape: Sequence[int],
+    input_shape: Sequence[int | None],
     *,
     arguments: Mapping[str, Any] | None = None,
     fixed: Mapping[str, Any] | None = None,
@@ -126,7 +100,8 @@ def space(
     rows = {key: row for key, row in family.rows.items() if part_of[key] not in decided}
     rows |= _task_rows(get_task(task or entry(name).task))
     rows = _settle(rows, {**entry(name).arguments, **(arguments or {})})
-    rows = override({**TRAINING, **rows}, fixed, ranges)
+    requested = {key: row for key, row in ON_REQUEST.items() if key in asked}
+    rows = override({**TRAINING, **requested, **rows}, fixed, ranges)
     if "depth" in rows and family.depths:
         rows["depth"] = _limit_depth(rows["depth"], *family.depths(input_shape), "depth" in asked)
     return start_at(rows, start or {})

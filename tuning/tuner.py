@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +13,20 @@ import keras
 import keras_tuner
 import numpy as np
 from keras_tuner.errors import FailedTrialError, FatalError
+from keras_tuner.src.engine.tuner_utils import TunerCallback
 
 from tuning.hypermodels import ZooHyperModel
-from tuning.oracles import SearchOracle
+from tuning.objective import Objective
+from tuning.oracles import HyperbandOracle, SearchOracle
 from tuning.progress import Progress
-from tuning.report import trial_record
-from zoo.records import write_json
+from tuning.report import best_of, trial_record
+from zoo.data import Dataset
+from zoo.training.fit import BestWeights
+from zoo.training.runs import MODEL, RunKeeper, load_state
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """Runs the trials that an oracle proposes.
-
-    Args:
-        oracle: Proposes the values.
-        hypermodel: Builds and trains a trial.
-        seed: With the trial's number, decides its initial weights and dropout.
-        directory: Where the search's state lies; a search that is there goes on.
-        progress: Is told what happens.
-    """
+    """Runs the trials that an oracle proposes."""
 
     hypermodel: ZooHyperModel
     oracle: SearchOracle
@@ -44,33 +38,34 @@ class SearchTuner(keras_tuner.Tuner):
         *,
         seed: int,
         directory: str,
+        objective: Objective,
         progress: Progress,
     ) -> None:
         self.seed = seed
+        self.objective = objective
         self.progress = progress
-        with contextlib.redirect_stdout(io.StringIO()):  # It prints that it reloads.
-            keras_tuner.Tuner.__init__(
-                self,
-                oracle=oracle,
-                hypermodel=hypermodel,
-                directory=directory,
-                project_name="trials",
-            )
+        keras_tuner.Tuner.__init__(
+            self,
+            oracle=oracle,
+            hypermodel=hypermodel,
+            directory=directory,
+            project_name="trials",
+        )
 
     def _populate_initial_space(self) -> None:
-        """Declare the space; Keras Tuner would build models to find it."""
+        """Declare the space, and read the state. Keras Tuner would build models to find it."""
         hp = self.oracle.get_space()
         self.hypermodel.declare_hyperparameters(hp)
         self.oracle.update_space(hp)
+        self.oracle.reload()
 
     def save(self) -> None:
-        """Write the state; that there is this file makes Keras Tuner read it."""
-        self.oracle.save()
-        write_json(Path(self._get_tuner_fname()), self.get_state())
+        """Write nothing: the oracle has all the state, and writes it as trials begin and end."""
 
     def on_search_begin(self) -> None:
         """Write the state, so that a search killed in its first trial goes on, too."""
-        self.save()
+        if not self.oracle.trials:
+            self.oracle.save()
 
     def on_trial_begin(self, trial: Any) -> None:
         """Start the clock, and seed what the trial draws."""
@@ -92,6 +87,38 @@ class SearchTuner(keras_tuner.Tuner):
             trial.status, trial.message = "FAILED", traceback.format_exc()
             self.oracle.errors[trial.trial_id] = _one_line(error)
 
+    def model_path(self, trial_id: str) -> Path:
+        """Give where a trial's model is kept."""
+        return Path(self.get_trial_dir(trial_id)) / MODEL
+
+    def run_trial(
+        self, trial: Any, data: Dataset, *, callbacks: Sequence[keras.callbacks.Callback], **_: Any
+    ) -> dict[str, float]:
+        """Train a trial as `zoo.train` would, keep what it gave, and score what is kept."""
+        drawn = trial.hyperparameters.values
+        model = self._try_build(trial.hyperparameters)
+        if "tuner/trial_id" in drawn:  # Hyperband goes on with an earlier one
+            load_state(model, self.model_path(drawn["tuner/trial_id"]))
+        keeper = RunKeeper(Path(self.get_trial_dir(trial.trial_id)), every_epoch=False)
+        best = None
+        recipe = self.hypermodel.trial_recipe(self.hypermodel.values(trial.hyperparameters))
+        if recipe.early_stopping:
+            objective = self.objective
+            best = BestWeights(objective.name, objective.direction, recipe.early_stopping)
+        self.hypermodel.fit_trial(
+            trial.hyperparameters,
+            model,
+            data,
+            epochs=drawn.get("tuner/epochs"),
+            initial_epoch=drawn.get("tuner/initial_epoch", 0),
+            callbacks=[*self._deepcopy_callbacks(callbacks), TunerCallback(self, trial)],
+            keeper=keeper,
+            best=best,
+        )
+        epochs = [int(row["epoch"]) - 1 for row in keeper.rows]
+        kept = keeper.rows[epochs.index(best.epoch) if best and best.epoch is not None else -1]
+        return {self.objective.name: self.objective.score(model, kept)}
+
     def on_epoch_end(
         self,
         trial: Any,
@@ -108,10 +135,20 @@ class SearchTuner(keras_tuner.Tuner):
         super().on_trial_end(trial)
         ended = self.oracle.get_trial(trial.trial_id)
         self.progress.end_trial(trial_record(ended, self.oracle, self.hypermodel))
+        self._keep_best_model()
 
-
-class HyperbandTuner(SearchTuner, keras_tuner.Hyperband):
-    """Runs the trials of Hyperband, which go on from the weights of earlier ones."""
+    def _keep_best_model(self) -> None:
+        """Delete the models that nobody will ask for; Hyperband can go on with any."""
+        if isinstance(self.oracle, HyperbandOracle):
+            return
+        records = {
+            key: trial_record(self.oracle.trials[key], self.oracle, self.hypermodel)
+            for key in self.oracle.end_order
+        }
+        best = best_of(list(records.values()), self.objective.direction)
+        for key, record in records.items():
+            if record is not best:
+                self.model_path(key).unlink(missing_ok=True)
 
 
 def _one_line(error: Exception) -> str:

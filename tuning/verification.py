@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuning.rows import ACTIVATIONS, Choice, Float, Int, Space, doubling, own_arguments
 from zoo.losses import MININGS
 from zoo.models.comparing import HEADS
+from zoo.space import ACTIVATIONS, Choice, Float, Int, Space, doubling, own_arguments
 
 # Whichever way it is trained, a model is judged alike, so the heads can be compared.
 HEAD: Space = {
@@ -55,13 +55,6 @@ VERIFICATION: Space = {
 def siamese_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.siamese_cnn`.
 
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: filters that double block by block up to 256, or to fewer where there are
-        two convolutions a block, or wider kernels.
-
     Example:
         >>> siamese_cnn_arguments({"depth": 3, "first_filters": 16, "head": "proxies"})
         {'head': 'proxies', 'filters': (16, 32, 64)}
@@ -77,12 +70,6 @@ def siamese_cnn_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 def koch_siamese_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.koch_siamese`.
 
-    Args:
-        values: Value by row name; rows of arguments that are decided elsewhere are missing.
-
-    Returns:
-        Builder arguments: filters that grow as the paper's.
-
     Example:
         >>> koch_siamese_arguments({"first_filters": 16, "embedding_dim": 512})
         {'embedding_dim': 512, 'filters': (16, 32, 32, 64)}
@@ -95,12 +82,6 @@ def koch_siamese_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def verification_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values into arguments of `zoo.tasks.VerificationTask`.
-
-    Args:
-        values: Value by row name; rows that do not apply are missing.
-
-    Returns:
-        The task's arguments: the margin of the loss that the head is trained by.
 
     Example:
         >>> verification_arguments({"triplet_margin": 0.1, "mining": "batch_hard", "depth": 3})

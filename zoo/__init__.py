@@ -6,10 +6,11 @@ Importing this package loads neither Keras nor TensorFlow; the first use of a na
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo import data, layers, losses, metrics, optimizers, plots, tasks
+    from zoo import data, layers, losses, metrics, plots, tasks
     from zoo.codec import ImageCodec
     from zoo.data import Dataset, load_data
     from zoo.estimators import AutoencoderDetector, AutoencoderTransformer
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from zoo.models.comparing import koch_siamese, siamese_cnn, siamese_face
     from zoo.models.face import deepface, deepid, face_cnn
     from zoo.models.siamese import embedding, siamese
-    from zoo.registry import create, describe, list_models
-    from zoo.runs import Run, load_run
-    from zoo.training import train
+    from zoo.registry import create, describe, list_models, register
+    from zoo.training.recipe import Recipe
+    from zoo.training.runs import Run, load_run
+    from zoo.training.train import train
     from zoo.transfer import features, transfer_weights
     from zoo.verification import Verifier, sides, whiten
 
@@ -32,7 +34,8 @@ _homes = {
     "Dataset": "zoo.data",
     "ExportResult": "zoo.export",
     "ImageCodec": "zoo.codec",
-    "Run": "zoo.runs",
+    "Recipe": "zoo.training.recipe",
+    "Run": "zoo.training.runs",
     "Verifier": "zoo.verification",
     "cascade_cnn": "zoo.models.cascade",
     "conv_autoencoder": "zoo.models.autoencoder",
@@ -48,13 +51,14 @@ _homes = {
     "koch_siamese": "zoo.models.comparing",
     "list_models": "zoo.registry",
     "load_data": "zoo.data",
-    "load_run": "zoo.runs",
+    "load_run": "zoo.training.runs",
     "mlp": "zoo.models.cascade",
+    "register": "zoo.registry",
     "siamese": "zoo.models.siamese",
     "siamese_cnn": "zoo.models.comparing",
     "siamese_face": "zoo.models.comparing",
     "sides": "zoo.verification",
-    "train": "zoo.training",
+    "train": "zoo.training.train",
     "transfer_weights": "zoo.transfer",
     "whiten": "zoo.verification",
 }
@@ -65,6 +69,7 @@ __all__ = [
     "Dataset",
     "ExportResult",
     "ImageCodec",
+    "Recipe",
     "Run",
     "Verifier",
     "cascade_cnn",
@@ -87,8 +92,8 @@ __all__ = [
     "losses",
     "metrics",
     "mlp",
-    "optimizers",
     "plots",
+    "register",
     "siamese",
     "siamese_cnn",
     "siamese_face",
@@ -101,6 +106,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("keras-zoo")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name not in _homes:

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from keras import layers
-
 from zoo import arguments as check
-from zoo.layers import BatchNormalization
+from zoo._lazy import layers, zoo_layers
 
 POOLINGS = ("max", "average", "stride")
 
@@ -34,19 +32,6 @@ def dense_block(
 ) -> Any:
     """Apply a dense layer, batch normalization, the activation and dropout.
 
-    Args:
-        x: Tensor of shape `(batch, features)`.
-        units: Number of outputs.
-        activation: A Keras activation.
-        batch_norm: Normalize between the dense layer, whose bias then goes, and the activation.
-        dropout: Rate after the activation.
-        skip_connection: Add the input, projected where the widths differ, before the activation.
-        layer: What to apply in place of a new dense layer: a callable from tensor to tensor.
-        name: Name of the dense layer; the other layers' names begin with it.
-
-    Returns:
-        Tensor of shape `(batch, units)`.
-
     Example:
         >>> import keras
         >>> dense_block(keras.Input((8,)), 16, name="dense1").shape
@@ -56,7 +41,7 @@ def dense_block(
     layer = layer or layers.Dense(units, use_bias=not batch_norm, name=name)
     x = layer(x)
     if batch_norm:
-        x = BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x)
+        x = zoo_layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x)
     if skip_connection:
         if shortcut.shape[-1] != units:
             shortcut = layers.Dense(units, use_bias=False, name=f"{name}_shortcut")(shortcut)
@@ -65,21 +50,15 @@ def dense_block(
     return layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
 
 
-def classifier_head(x: Any, num_classes: int, activation: Any, *, name: str = "classifier") -> Any:
+def classifier_head(
+    x: Any,
+    num_classes: int,
+    activation: Any,
+    *,
+    name: str = "classifier",
+    features: str = "features",
+) -> Any:
     """Close a model; its output is float32 whatever the layers below compute in.
-
-    Args:
-        x: Tensor of shape `(batch, features)`.
-        num_classes: Number of classes; 0 gives the input back.
-        activation: "softmax", "sigmoid", or "linear".
-        name: Name of the dense layer.
-
-    Returns:
-        Tensor of shape `(batch, num_classes)`, called `probabilities`, or `logits` if linear; or
-        of shape `(batch, features)`, called `features`.
-
-    Raises:
-        ValueError: If the activation is another, or a softmax has a single class.
 
     Example:
         >>> import keras
@@ -89,7 +68,7 @@ def classifier_head(x: Any, num_classes: int, activation: Any, *, name: str = "c
     activation = getattr(activation, "__name__", activation)
     check.one_of("classifier_activation", activation, ("softmax", "sigmoid", "linear"))
     if num_classes == 0:
-        return layers.Activation("linear", dtype="float32", name="features")(x)
+        return layers.Activation("linear", dtype="float32", name=features)(x)
     if num_classes == 1 and activation == "softmax":
         raise ValueError(
             "`num_classes`=1 with softmax always gives 1: give at least 2 classes, or "
@@ -117,30 +96,6 @@ def conv_block(
     name: str,
 ) -> Any:
     """Apply some convolutions, each with batch normalization and activation, then pool.
-
-    Args:
-        x: Tensor of shape `(batch, height, width, channels)`.
-        filters: Number of output channels.
-        convs: Number of convolutions.
-        kernel_size: Side of the kernels.
-        strides: Stride of the first convolution.
-        padding: "same" or "valid".
-        pooling: "max" or "average" over 2x2 pixels, "stride", a convolution of stride 2, or `None`.
-        pool_padding: "valid" drops an odd last row or column and needs 2x2 pixels, "same" pools
-            that row by itself.
-        activation: A Keras activation.
-        batch_norm: Normalize between convolution, whose bias then goes, and activation.
-        skip_connection: Add the block's input, projected where shapes differ, before the last
-            activation.
-        conv_layers: What to apply in place of new convolutions: callables from tensor to tensor.
-        name: What the layers' names begin with.
-
-    Returns:
-        Tensor of shape `(batch, height', width', filters)`: where `strides` is 1 and `padding` is
-        "same", half as high and wide if pooled (rounded down, or up with `pool_padding="same"`).
-
-    Raises:
-        ValueError: If the image is too small for a kernel or the pooling.
 
     Reference:
         Simonyan and Zisserman, 2014, https://arxiv.org/abs/1409.1556 (the cascade);
@@ -176,14 +131,6 @@ def conv_block(
 def doubled(x: Any, size: Sequence[int], *, name: str) -> Any:
     """Double the height and width of images, and cut off what exceeds a size.
 
-    Args:
-        x: Tensor of shape `(batch, height, width, channels)`.
-        size: Height and width wanted: twice those of `x`, or one less.
-        name: What the layers' names begin with.
-
-    Returns:
-        Tensor of shape `(batch, *size, channels)`.
-
     Example:
         >>> import keras
         >>> doubled(keras.Input((4, 4, 16)), (7, 8), name="up1").shape
@@ -212,7 +159,9 @@ def _convolution(
         filters, kernel_size, strides=strides, padding=padding, use_bias=not batch_norm, name=name
     )
     x = layer(x)
-    return BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x) if batch_norm else x
+    return (
+        zoo_layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x) if batch_norm else x
+    )
 
 
 def _add_shortcut(x: Any, shortcut: Any, strides: int, batch_norm: bool, name: str) -> Any:

@@ -7,20 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-from keras import layers
-
 from zoo import arguments as check
-from zoo.layers import (
-    Contraction,
-    Corruption,
-    EntropyBottleneck,
-    GaussianSampling,
-    Perturbation,
-    Sparsity,
-)
-from zoo.layers.corruption import NOISES
-from zoo.layers.penalties import SPARSITIES
+from zoo._lazy import keras, layers, zoo_layers
 
 KINDS = ("plain", "denoising", "sparse", "contractive", "variational", "compression")
 
@@ -31,9 +19,6 @@ DATA_RANGES = {"unit": "sigmoid", "real": "linear", "binary": "sigmoid"}
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bottleneck:
     """The ends of an autoencoder's halves; see `zoo.dense_autoencoder` for the arguments.
-
-    Raises:
-        ValueError: If an argument is illegal.
 
     Example:
         >>> ends = Bottleneck(input_shape=(8,), latent_dim=2, kind="sparse")
@@ -61,8 +46,8 @@ class Bottleneck:
         if not (isinstance(shape, Sequence) and len(shape) == 1):
             check.image_shape("input_shape", shape)
         check.one_of("kind", self.kind, KINDS)
-        check.one_of("noise", self.noise, NOISES)
-        check.one_of("sparsity", self.sparsity, SPARSITIES)
+        check.one_of("noise", self.noise, zoo_layers.corruption.NOISES)
+        check.one_of("sparsity", self.sparsity, zoo_layers.penalties.SPARSITIES)
         check.one_of("data_range", self.data_range, DATA_RANGES)
         if self.output_activation is not None:
             check.activation("output_activation", self.output_activation)
@@ -96,36 +81,28 @@ class Bottleneck:
         """Apply what the kind does to inputs while training."""
         if self.kind == "denoising":
             clip = self.data_range != "real"
-            return Corruption(self.noise, self.noise_level, clip=clip, name="noise")(x)
+            return zoo_layers.Corruption(self.noise, self.noise_level, clip=clip, name="noise")(x)
         if self.kind == "contractive":
-            return Perturbation(_perturbation_step(), name="perturbation")(x)
+            return zoo_layers.Perturbation(_perturbation_step(), name="perturbation")(x)
         return x
 
     def latent(self, x: Any, code: keras.Layer) -> Any:
-        """Close the encoder: a layer that makes the code, then what the kind asks for, in float32.
-
-        Args:
-            x: Tensor of shape `(batch, features)`.
-            code: A layer with `latent_dim` outputs.
-
-        Returns:
-            Tensor of shape `(batch, latent_dim)`.
-        """
+        """Close the encoder: a layer for the code, then what the kind asks for, in float32."""
         weight = self.penalty_weight / self.size
         last: dict[str, Any] = dict(name="latent", dtype="float32")
         if self.kind == "variational":
             # From zeros, every variance begins at 1; others take long to become alike.
             spread = layers.Dense(self.latent_dim, kernel_initializer="zeros", name="log_variance")
-            return GaussianSampling(self.beta / self.size, **last)(code(x), spread(x))
+            return zoo_layers.GaussianSampling(self.beta / self.size, **last)(code(x), spread(x))
         x = code(x)
         if self.kind == "sparse":
             if self.sparsity == "kl":
                 x = layers.Activation("sigmoid", name="code_activation")(x)
-            return Sparsity(weight, self.sparsity, **last)(x)
+            return zoo_layers.Sparsity(weight, self.sparsity, **last)(x)
         if self.kind == "contractive":
-            return Contraction(weight, step=_perturbation_step(), **last)(x)
+            return zoo_layers.Contraction(weight, step=_perturbation_step(), **last)(x)
         if self.kind == "compression":
-            return EntropyBottleneck(weight, **last)(x)
+            return zoo_layers.EntropyBottleneck(weight, **last)(x)
         return layers.Activation("linear", **last)(x)
 
     def codes(self) -> Any:
@@ -139,26 +116,16 @@ class Bottleneck:
         outputs: Any,
         *,
         name: str,
-        model: Any = keras.Model,
+        tied: bool = False,
     ) -> keras.Model:
-        """Close the decoder, and put both halves together.
-
-        Args:
-            encoder: From `inputs()` to `latent(...)`.
-            codes: `codes()`.
-            outputs: What the decoder makes of them, of the inputs' shape.
-            name: The model's name.
-            model: The model's class.
-
-        Returns:
-            The autoencoder.
-        """
+        """Close the decoder, and put both halves together."""
         last = "probabilities" if self.data_range == "binary" else "reconstruction"
         activation = self.output_activation or DATA_RANGES[self.data_range]
         outputs = layers.Activation(activation, dtype="float32", name=last)(outputs)
         decoder = keras.Model(codes, outputs, name="decoder")
         named = layers.Identity(dtype="float32", name=last)  # Keras names outputs by the last layer
         inputs = self.inputs()  # were it the encoder's, the encoder's own output would hang on it
+        model = zoo_layers.TiedModel if tied else keras.Model
         return model(inputs, named(decoder(encoder(inputs))), name=name)
 
 

@@ -1,29 +1,80 @@
-"""The command `keras-zoo`: list, describe, train and export from a terminal."""
+"""The command `keras-zoo`: list, describe, train, predict and export from a terminal."""
 
 from __future__ import annotations
 
-import ast
-import os
+import csv
+import inspect
+import json
+from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 import zoo
+from zoo.files import replacing
+from zoo.options import KeyValue, Value, given, options_of
+from zoo.registry import entry, require_known, suggestion
+from zoo.terminal import CONTEXT, Group, quiet_tensorflow, watching
+from zoo.training.recipe import DEFAULTS, Recipe
+
+DATA = {
+    "image_size": "Of a folder: HEIGHT,WIDTH of all images.",
+    "color": "Of a folder: grey or rgb.",
+    "background": "Of a folder: colour below what is transparent.",
+    "on_corrupt": "Of a folder: refuse or skip files that cannot be decoded.",
+    "target": "Of a table: the column to predict.",
+    "missing": "Of a table: refuse or impute missing values.",
+    "validation_fraction": "Share of the examples to validate with.",
+    "test_fraction": "Share of the examples to test with.",
+}
 
 
-class _Group(click.Group):
-    """A group whose commands show what a user did wrong as one line, not as a traceback."""
-
-    def invoke(self, context: click.Context) -> Any:
-        """Run the command."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        try:
-            return super().invoke(context)
-        except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-            raise click.ClickException(str(error)) from error
+def data_options(command: Any) -> Any:
+    """Add what `zoo.load_data` takes."""
+    for name, words in reversed(DATA.items()):
+        option = f"--{name.replace('_', '-')}"
+        command = click.option(option, name, type=Value(), metavar=name.upper(), help=words)(
+            command
+        )
+    return command
 
 
-@click.group(cls=_Group)
+def output_options(command: Any) -> Any:
+    """Add how much is printed, and in which form."""
+    command = click.option("--quiet", is_flag=True, help="Print no progress.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")(command)
+
+
+def task_options(command: Any) -> Any:
+    """Add what the builder and the task are given."""
+    for name, words in (("task", "task"), ("", "builder")):
+        option, variable = f"--{name + '-' * bool(name)}argument", f"{name or 'builder'}_arguments"
+        command = click.option(
+            option, variable, type=KeyValue(), multiple=True, help=f"Of the {words}."
+        )(command)
+    return click.option("--task", help="What it is trained for, if not what it is meant for.")(
+        command
+    )
+
+
+def load(name: str, source: str, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Load data for a model, and make its task; takes what it needs out of the options."""
+    import zoo.tasks
+
+    wanted = options.pop("task") or entry(name).task
+    values = given({"task": options.pop("task_arguments")}).get("task", {})
+    make = type(zoo.tasks.get(wanted))
+    require_known(f"The task {wanted!r}", values, inspect.signature(make).parameters)
+    task = make(**values)
+    told = given({key: options.pop(key) for key in DATA})
+    data = zoo.load_data(source, split_by=task.split_by, **told)
+    if zoo.tasks.task_for(task.name, data) != task.name:
+        task = zoo.tasks.get(zoo.tasks.task_for(task.name, data))
+    return data, task
+
+
+@click.group(cls=Group, context_settings=CONTEXT)
 @click.version_option(package_name="keras-zoo")
 def main() -> None:
     """Classic architectures of deep learning as Keras models."""
@@ -34,8 +85,11 @@ def main() -> None:
 @click.option("--task", help="Only models for this task.")
 def list_command(pattern: str, task: str | None) -> None:
     """List the models whose names match PATTERN (such as "vgg*")."""
-    for name in zoo.list_models(pattern, task=task):
-        click.echo(name)
+    names = zoo.list_models(pattern, task=task)
+    if not names:
+        known = dict.fromkeys(zoo.list_models(task=task))
+        raise ValueError(f"No model matches {pattern!r}. {suggestion(pattern, known)}")
+    click.echo("\n".join(names))
 
 
 @main.command()
@@ -50,84 +104,118 @@ def describe(name: str) -> None:
 @click.argument("data")
 @click.option("--directory", required=True, help="Where the run is written.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the directory.")
-@click.option("--argument", "arguments", multiple=True, metavar="KEY=VALUE", help="Of the builder.")
-@click.option(
-    "--task-argument", "task_arguments", multiple=True, metavar="KEY=VALUE", help="Of the task."
-)
-@click.option("--epochs", default=10, show_default=True)
-@click.option("--batch-size", default=64, show_default=True)
-@click.option("--optimizer", default="adamw", show_default=True)
-@click.option("--learning-rate", default=1e-3, show_default=True)
-@click.option("--learning-rate-schedule", default="constant", show_default=True)
-@click.option("--momentum", default=0.9, show_default=True)
-@click.option("--weight-decay", default=0.0, show_default=True)
-@click.option("--precision", default="auto", show_default=True)
-@click.option("--seed", default=0, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Delete the run in the directory, begin anew.")
+@task_options
+@data_options
+@options_of(Recipe, DEFAULTS, pairs=("augment", "class_weight"))
+@output_options
 def train(
     name: str,
     data: str,
-    arguments: tuple[str, ...],
-    task_arguments: tuple[str, ...],
+    directory: str,
+    resume: bool,
+    overwrite: bool,
+    builder_arguments: tuple[Any, ...],
+    quiet: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
-    """Train the model NAME on DATA: a data set's name, a folder of images, or an .npz file."""
+    """Train the model NAME on DATA: a data set's name, a folder, an .npz file or a table."""
+    entry(name)  # refuses unknown names before anything is loaded
+    quiet_tensorflow()
     import zoo.plots
-    import zoo.tasks
-    from zoo.registry import entry
 
-    task = type(zoo.tasks.get(entry(name).task))(**key_values(task_arguments))
-    loaded = zoo.load_data(data, split_by=task.split_by)
-    run = zoo.train(name, loaded, arguments=key_values(arguments), task=task, **options)
+    loaded, task = load(name, data, options)
+    run = zoo.train(
+        name,
+        loaded,
+        arguments=given({"argument": builder_arguments}).get("argument"),
+        task=task,
+        directory=directory,
+        resume=resume,
+        overwrite=overwrite,
+        **watching(quiet or as_json),
+        **given(options),
+    )
     zoo.plots.learning_curves(run.history, run.directory / "learning_curves.png")
     task.draw(run.model, loaded, run.directory)
-    for metric, value in run.metrics.items():
-        click.echo(f"test {metric}: {value:.4f}")
-    click.echo(f"written to {run.directory}")
+    if as_json:
+        click.echo(json.dumps({"directory": str(run.directory), "metrics": run.metrics}))
+    elif not quiet:
+        for metric, value in run.metrics.items():
+            click.echo(f"test {metric}: {value:.4f}")
+        click.echo(f"written to {run.directory}")
+
+
+@main.command()
+@click.argument("run")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--output", type=click.Path(path_type=Path), help="Write a .csv or .json file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def predict(run: str, files: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Tell what the model of the directory RUN makes of FILES.
+
+    FILES are images, a folder of images, or a table; for a model of pairs a left and a right one.
+    """
+    if output is not None and output.suffix not in (".csv", ".json"):
+        raise ValueError(f"`output` must end with .csv or .json, received {str(output)!r}.")
+    quiet_tensorflow()
+    loaded = zoo.load_run(run)
+    pair = loaded.task.split_by == "classes" and len(files) == 2
+    x: Any = files if pair else files[0] if len(files) == 1 else list(files)
+    found = loaded.predict(x)
+    names = [" ".join(files)] if pair else loaded.preparation.names(x)
+    rows = _rows(names, found, loaded.class_names)
+    if output is not None:
+        with replacing(output) as draft, open(draft, "w", newline="") as file:
+            if output.suffix == ".json":
+                json.dump(rows, file, indent=2)
+            else:
+                writer = csv.DictWriter(file, rows[0])
+                writer.writeheader()
+                writer.writerows(rows)
+        click.echo(f"written to {output}")
+    elif as_json:
+        click.echo(json.dumps(rows))
+    else:
+        for row in rows:
+            shown = list(row.items())[: 1 + sum(np.ndim(value) == 1 for value in found.values())]
+            click.echo("  ".join(_shown(value) for _, value in shown))
+
+
+def _rows(names: list[str], found: dict[str, Any], class_names: Any) -> list[dict[str, Any]]:
+    """Lay predictions out as rows: a column for each single value, and for each class."""
+    rows: list[dict[str, Any]] = [{"example": name} for name in names]
+    for key, values in found.items():
+        for row, value in zip(rows, np.asarray(values).tolist(), strict=True):
+            if key == "probabilities":
+                columns = [f"probability of {name}" for name in class_names]
+                row.update(zip(columns, value, strict=True))
+            elif np.ndim(value) < 2:
+                row[key] = value
+    return rows
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @main.command()
 @click.argument("run")
 @click.argument("path")
-def export(run: str, path: str) -> None:
+@click.option(
+    "--precision", default="float32", show_default=True, help="What the export computes in."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def export(run: str, path: str, precision: str, as_json: bool) -> None:
     """Export the model of the directory RUN as a SavedModel at PATH, and check it."""
-    import zoo.tasks
-
-    loaded = zoo.load_run(run)
-    signatures = zoo.tasks.get(loaded.config["task"]).signatures(loaded.model)
-    result = zoo.export_saved_model(loaded.model, path, signatures=signatures)
+    quiet_tensorflow()
+    result = zoo.load_run(run).export(path, precision=precision)
+    if as_json:
+        found = {"path": str(result.path), "signatures": result.signatures}
+        click.echo(json.dumps({**found, "max_difference": result.max_difference}))
+        return
     click.echo(
         f"{result.path}: {', '.join(result.signatures)}; {result.size_bytes / 1e6:.2f} MB; "
         f"differs from the model by at most {result.max_difference:.1e}"
     )
-
-
-# Words of JSON and of shells, which Python spells otherwise.
-_LITERALS = {"true": "True", "false": "False", "null": "None"}
-
-
-def key_values(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read `KEY=VALUE` options; values are Python's literals, or JSON's, or else plain words.
-
-    Args:
-        pairs: What the user gave.
-
-    Returns:
-        Values by key.
-
-    Raises:
-        ValueError: If an option has no "=".
-
-    Example:
-        >>> key_values(("filters=(8, 16)", "pooling=max"))
-        {'filters': (8, 16), 'pooling': 'max'}
-    """
-    values = {}
-    for pair in pairs:
-        key, separator, text = pair.partition("=")
-        if not (key and separator):
-            raise ValueError(f"Expected KEY=VALUE, received {pair!r}.")
-        try:
-            values[key] = ast.literal_eval(_LITERALS.get(text, text))
-        except (ValueError, SyntaxError):
-            values[key] = text
-    return values

@@ -254,3 +254,32 @@ def pairwise_distances(embeddings: Any, *, squared: bool = False) -> Any:
     squares = ops.maximum(lengths[:, None] + lengths[None, :] - 2 * products, 0)
     squares = squares * (1 - ops.eye(ops.shape(embeddings)[0], dtype=squares.dtype))
     return squares if squared else safe_root(squares)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class RelativeSquaredError(keras.losses.Loss):
+    """Squared error over the variance of each target.
+
+    Args:
+        scale: Standard deviation of each target.
+        name: The loss's name.
+        **options: Of `keras.losses.Loss`.
+
+    Example:
+        >>> float(RelativeSquaredError([2.0])(ops.ones((1, 1)), 5 * ops.ones((1, 1))))
+        4.0
+    """
+
+    def __init__(self, scale: Any, name: str = "relative_squared_error", **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.scale = scale
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Give the mean over the targets, (batch,)."""
+        scale = ops.convert_to_tensor(self.scale, y_pred.dtype)
+        error = (ops.cast(y_true, y_pred.dtype) - y_pred) / scale
+        return ops.mean(ops.square(error), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "scale": self.scale}

@@ -2,101 +2,72 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 
+from zoo.files import cannot_write, replacing
 
-def claim_directory(
-    directory: str | os.PathLike[str], record: str, identity: Mapping[str, Any], *, resume: bool
-) -> Path:
-    """Make a directory for some work, or check that it holds the very work that is to go on.
+LOCK = ".lock"
 
-    Args:
-        directory: Where the work is kept.
-        record: Name of the JSON file that says what the work is.
-        identity: What makes the work this work: plain numbers, strings, booleans, lists and
-            dictionaries. The versions of what does it are written beside it.
-        resume: Whether the directory may hold the work already.
 
-    Returns:
-        The directory.
+@contextlib.contextmanager
+def claimed(
+    directory: str | os.PathLike[str],
+    record: str,
+    identity: Mapping[str, Any],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    growing: Sequence[str] = (),
+) -> Iterator[Path]:
+    """Hold a directory for some work: a new one, or one with the very work that is to go on.
 
-    Raises:
-        FileExistsError: If something is in the directory and `resume` is false, or a file is in
-            its place.
-        ValueError: If the directory holds something else, cannot be written, or `identity` is not
-            plain.
+    While the block runs, no other process, and no other block of this one, can hold it. A process
+    that is killed leaves no lock. Hidden files do not count as content of the directory. A
+    directory on a read-only disk can be resumed, to read what it holds.
 
     Example:
         >>> import tempfile
         >>> directory = tempfile.mkdtemp()
-        >>> path = claim_directory(directory, "work.json", {"epochs": 3}, resume=False)
-        >>> claim_directory(directory, "work.json", {"epochs": 4}, resume=True)
+        >>> with claimed(directory, "work.json", {"epochs": 3}) as path:
+        ...     (path / "work.json").exists()
+        True
+        >>> with claimed(directory, "work.json", {"epochs": 2}, resume=True):
+        ...     pass
         Traceback (most recent call last):
-        ValueError: ... was started with other arguments: epochs: 3 then, 4 now. ...
+        ValueError: ... was started with other values: epochs: 3 then, 2 now. ...
     """
-    directory = Path(directory)
-    try:
-        plain = json.loads(json.dumps(identity, default=_as_python))
-    except TypeError as error:
-        raise ValueError(
-            "`arguments` must be plain numbers, strings, booleans and tuples, to be kept in "
-            f"{record}; received {identity.get('arguments')!r} ({error})."
-        ) from error
-    if directory.exists() and not directory.is_dir():
-        raise FileExistsError(f"{str(directory)!r} is a file: choose another `directory`.")
-    found = directory.exists() and any(
-        not path.name.startswith(".") for path in directory.iterdir()
-    )
-    if not found:
-        _begin(directory, record, plain)
-        return directory
-    if not resume:
-        raise FileExistsError(
-            f"{str(directory)!r} is not empty. Choose another `directory`, delete it, or pass "
-            "resume=True to go on with what it holds."
-        )
-    if not (directory / record).exists():
-        raise ValueError(
-            f"{str(directory)!r} holds nothing to resume: {record} is missing. Choose another "
-            "`directory`."
-        )
-    _require_same(read_json(directory / record), plain, directory)
-    return directory
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is whole at any moment: the old one, then the new.
-
-    Args:
-        path: Where; an existing file is replaced.
-        text: What.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
-        >>> write_text(path, "whole")
-        >>> path.read_text()
-        'whole'
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    directory, plain = Path(directory), _plain(identity, record)
+    if resume and overwrite:
+        raise ValueError("Work is resumed or begun anew: give one of `resume` and `overwrite`.")
+    wanted = resume or overwrite
+    # Looked at twice: a foreign directory gets no lock file, and what another process did before
+    # the lock was taken counts.
+    found = _holds(directory, record, wanted)
+    with _lock(directory, reading=found and resume):
+        found = _holds(directory, record, wanted)
+        if found and resume:
+            _go_on(directory / record, plain, growing)
+        else:
+            if found:
+                _clear(directory, record)
+            write_json(directory / record, {**plain, "versions": versions()})
+        yield directory
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file that is whole at any moment.
-
-    Args:
-        path: Where; an existing file is replaced.
-        content: What.
 
     Example:
         >>> import tempfile
@@ -105,20 +76,13 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         >>> read_json(path)
         {'depth': 3}
     """
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    text = json.dumps(content, indent=2) + "\n"
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What it holds.
-
-    Raises:
-        ValueError: If it is damaged.
+    """Read a JSON file that holds an object.
 
     Example:
         >>> import tempfile
@@ -126,48 +90,151 @@ def read_json(path: Path) -> dict[str, Any]:
         >>> _ = path.write_text('{"half')
         >>> read_json(path)
         Traceback (most recent call last):
-        ValueError: ... is damaged ...
+        ValueError: ... is missing or damaged ...
+    """
+    with refusing_damage(path):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds {type(content).__name__}, expected an object")
+        return content
+
+
+@contextlib.contextmanager
+def refusing_damage(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into an error that names the file.
+
+    Example:
+        >>> with refusing_damage(Path("a.json")):
+        ...     {}["epochs"]
+        Traceback (most recent call last):
+        ValueError: 'a.json' is missing or damaged (KeyError: 'epochs'). ...
     """
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
+        yield
+    except Exception as error:  # what is damaged decides what is raised
         raise ValueError(
-            f"{str(path)!r} is damaged ({error}): delete its directory and start anew."
+            f"{str(path)!r} is missing or damaged ({type(error).__name__}: {error}). Restore it, "
+            "or delete its directory and start anew."
         ) from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{str(path)!r} is damaged: delete its directory and start anew.")
-    return content
+
+
+def versions() -> dict[str, str]:
+    """Tell what is at work.
+
+    Example:
+        >>> list(versions())
+        ['python', 'keras-zoo', 'keras', 'tensorflow', 'keras-tuner', 'numpy']
+    """
+    packages = ("keras-zoo", "keras", "tensorflow", "keras-tuner", "numpy")
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), **found}
+
+
+def _plain(identity: Mapping[str, Any], record: str) -> dict[str, Any]:
+    plain = {}
+    for key, value in identity.items():
+        try:
+            plain[key] = json.loads(json.dumps(value, default=_as_python))
+        except TypeError as error:
+            raise ValueError(
+                f"`{key}` must be plain numbers, strings, booleans, lists and tuples, to be kept "
+                f"in {record}; received {error}."
+            ) from error
+    return plain
 
 
 def _as_python(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} is not plain")
+    raise TypeError(f"{value!r}, which is of type {type(value).__name__}")
 
 
-def _begin(directory: Path, record: str, identity: dict[str, Any]) -> None:
+def _holds(directory: Path, record: str, wanted: bool) -> bool:
+    """Whether there is work in the directory; refuse one that cannot be used."""
+    if directory.exists() and not directory.is_dir():
+        raise FileExistsError(f"{str(directory)!r} is a file: choose another directory.")
+    if not directory.exists() or all(path.name.startswith(".") for path in directory.iterdir()):
+        return False
+    if not wanted:
+        raise FileExistsError(
+            f"{str(directory)!r} is not empty. Choose another directory, delete it, or resume what "
+            "it holds."
+        )
+    if not (directory / record).exists():
+        raise ValueError(
+            f"{str(directory)!r} holds nothing to go on with: {record} is missing. Choose another "
+            "directory."
+        )
+    return True
+
+
+def _lock(directory: Path, *, reading: bool) -> contextlib.AbstractContextManager[Any]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_json(directory / record, {**identity, "versions": _versions()})
-    except OSError as error:
-        raise ValueError(
-            f"Cannot write to {str(directory)!r} ({error.strerror}): choose another `directory`."
+        lock = filelock.FileLock(directory / LOCK).acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise BlockingIOError(
+            f"{str(directory)!r} is in use{_holder(directory)}: wait until that has ended, or "
+            "choose another directory."
         ) from error
+    except OSError as error:
+        # Nobody can write there, so there is nobody to keep out.
+        if reading and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return contextlib.nullcontext()
+        raise cannot_write(directory, error) from error
+    with contextlib.suppress(OSError):
+        # Where the disk knows no locks, filelock keeps more in the file, which must stay.
+        if (directory / LOCK).read_text().isdecimal() or not (directory / LOCK).stat().st_size:
+            (directory / LOCK).write_text(str(os.getpid()))
+    return lock
 
 
-def _require_same(old: dict[str, Any], new: dict[str, Any], directory: Path) -> None:
-    then, now = _flat(old), _flat(new)
-    then = {key: value for key, value in then.items() if not key.startswith("versions")}
-    differences = [
-        f"{key}: {then.get(key)!r} then, {now.get(key)!r} now"
-        for key in {**then, **now}
-        if then.get(key) != now.get(key)
-    ]
+def _holder(directory: Path) -> str:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return f" by process {int((directory / LOCK).read_text().split()[0])}"
+    return ""
+
+
+def _clear(directory: Path, record: str) -> None:
+    """Delete what the directory holds; the record stays, so that a kill leaves nothing foreign."""
+    written_by = read_json(directory / record).get("versions")
+    if not isinstance(written_by, dict) or "keras-zoo" not in written_by:
+        raise ValueError(
+            f"{str(directory / record)!r} was not written by keras-zoo, so its directory is not "
+            "overwritten. Choose another directory, or delete it."
+        )
+    for path in directory.iterdir():
+        if path.name == record or path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _go_on(path: Path, new: dict[str, Any], growing: Sequence[str]) -> None:
+    """Refuse other work than the record's; let the record take what has grown."""
+    old = read_json(path)
+    then, now = (_flat({**content, "versions": None}) for content in (old, new))
+    differences = []
+    for key in {**then, **now}:
+        before, after = then.get(key), now.get(key)
+        if before == after or (key in growing and _grows(before, after)):
+            continue
+        hint = " (it can only grow)" if key in growing else ""
+        differences.append(f"{key}: {before!r} then, {after!r} now{hint}")
     if differences:
         raise ValueError(
-            f"What {str(directory)!r} holds was started with other arguments: "
-            f"{'; '.join(differences)}. Give the same ones, or choose another `directory`."
+            f"What {str(path)!r} describes was started with other values: "
+            f"{'; '.join(differences)}. Give the same ones, or choose another directory."
         )
+    if then != now:
+        write_json(path, {**old, **new})
+
+
+def _grows(before: Any, after: Any) -> bool:
+    are_numbers = all(type(value) in (int, float) for value in (before, after))
+    return are_numbers and after > before
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -178,9 +245,3 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
-
-
-def _versions() -> dict[str, str]:
-    packages = ("keras-zoo", "keras", "tensorflow", "keras-tuner", "numpy")
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), **found}

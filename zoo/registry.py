@@ -8,7 +8,7 @@ import fnmatch
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Entry:
     arguments: Mapping[str, Any]
     task: str
     reference: str
+    space: Mapping[str, Any] | None = None
 
     @property
     def family(self) -> str:
@@ -60,48 +61,66 @@ _entries: dict[str, Entry] = {}
 
 
 def register(
-    *, task: str, reference: str, variants: Mapping[str, Mapping[str, Any]] | None = None
+    *,
+    task: str,
+    reference: str = "",
+    variants: Mapping[str, Mapping[str, Any]] | None = None,
+    space: Mapping[str, Any] | None = None,
 ) -> Callable[[Builder], Builder]:
     """Register a builder under its own name, and its variants under theirs.
+
+    Models of a registered builder pass through `zoo.create`, `zoo.train`, `tuning.search` and the
+    exports as the zoo's own do.
 
     Args:
         task: Name of the task that the models are trained for (see `zoo.tasks`).
         reference: The paper or text that describes the architecture.
         variants: Arguments of the builder for each further name.
+        space: What a search varies: for each argument of the builder a `tuning.Int`,
+            `tuning.Float` or `tuning.Choice`.
 
     Returns:
         A decorator that returns the builder unchanged.
 
     Raises:
-        ValueError: If a name is taken, or a variant has an argument that the builder lacks.
+        ValueError: If a name is taken, or the builder lacks an argument that it should have.
+
+    Example:
+        >>> import keras, tuning
+        >>> @register(task="classification", space={"units": tuning.Int(8, 64)})
+        ... def softmax_net(input_shape=(28, 28, 1), num_classes=10, *, units=32, name="net"):
+        ...     image = keras.Input(input_shape, name="image")
+        ...     x = keras.layers.Dense(units, "relu")(keras.layers.Flatten()(image))
+        ...     return keras.Model(image, keras.layers.Dense(num_classes, "softmax")(x), name=name)
+        >>> create("softmax_net", units=8).count_params()
+        6370
     """
 
     def decorate(builder: Builder) -> Builder:
         named = {builder.__name__: {}, **(variants or {})}
         parameters = inspect.signature(builder).parameters
         for name, arguments in named.items():
-            if name in _entries:
+            if name in _entries and not _is_again(_entries[name].builder, builder):
                 raise ValueError(f"A model named {name!r} is registered already: choose another.")
             if unknown := set(arguments) - set(parameters):
                 raise ValueError(f"Variant {name!r} has unknown arguments {sorted(unknown)}.")
+        needed = {"input_shape", "name", *(["num_classes"] if task == "classification" else [])}
+        if missing := {*needed, *(space or {})} - set(parameters):
+            raise ValueError(f"{builder.__name__!r} lacks the arguments {sorted(missing)}.")
         for name, arguments in named.items():
-            _entries[name] = Entry(name, builder, dict(arguments), task, reference)
+            _entries[name] = Entry(name, builder, dict(arguments), task, reference, space)
         return builder
 
     return decorate
 
 
+def _is_again(old: Callable[..., Any], new: Callable[..., Any]) -> bool:
+    """Tell whether a cell of a notebook defines its builder again."""
+    return (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__)
+
+
 def entry(name: str) -> Entry:
     """Look a model up.
-
-    Args:
-        name: A registered name.
-
-    Returns:
-        The model's registry entry.
-
-    Raises:
-        ValueError: If no model has that name; the message suggests close ones.
 
     Example:
         >>> entry("vgg16").family
@@ -123,13 +142,20 @@ def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
     Returns:
         The names, sorted.
 
+    Raises:
+        ValueError: If no model is registered for the task.
+
     Example:
         >>> list_models("vgg*", task="classification")
         ['vgg16', 'vgg19']
     """
+    known = _all_entries()
+    tasks = {found.task: found for found in known.values()}
+    if task is not None and task not in tasks:
+        raise ValueError(f"No model is for the task {task!r}. {suggestion(task, tasks)}")
     return sorted(
         name
-        for name, found in _all_entries().items()
+        for name, found in known.items()
         if fnmatch.fnmatchcase(name, pattern) and task in (None, found.task)
     )
 
@@ -181,23 +207,25 @@ def create(name: str, /, **arguments: Any) -> keras.Model:
     """
     found = entry(name)
     parameters = inspect.signature(found.builder).parameters
-    for argument in arguments:
-        if argument not in parameters:
-            raise ValueError(
-                f"{name!r} has no argument {argument!r}. {suggestion(argument, parameters)}"
-            )
+    require_known(repr(name), arguments, parameters)
     return found.builder(**{"name": name, **found.arguments, **arguments})
+
+
+def require_known(whose: str, arguments: Iterable[str], known: Mapping[str, Any]) -> None:
+    """Check that what is to be called has arguments of these names.
+
+    Example:
+        >>> require_known("'mlp'", ["hidden_unit"], {"hidden_units": (64,)})
+        Traceback (most recent call last):
+        ValueError: 'mlp' has no argument 'hidden_unit'. Did you mean 'hidden_units'? ...
+    """
+    for argument in arguments:
+        if argument not in known:
+            raise ValueError(f"{whose} has no argument {argument!r}. {suggestion(argument, known)}")
 
 
 def suggestion(name: str, known: Mapping[str, Any]) -> str:
     """Say which known names are close to an unknown one.
-
-    Args:
-        name: The unknown name.
-        known: A mapping whose keys are the known names.
-
-    Returns:
-        A sentence for an error message.
 
     Example:
         >>> suggestion("vgg61", {"vgg16": 0, "mlp": 1})
@@ -205,7 +233,7 @@ def suggestion(name: str, known: Mapping[str, Any]) -> str:
     """
     close = difflib.get_close_matches(str(name), known, n=3)
     question = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
-    return f"{question}Known: {', '.join(sorted(known))}."
+    return f"{question}Known: {', '.join(sorted(known)) or 'none'}."
 
 
 def _all_entries() -> dict[str, Entry]:

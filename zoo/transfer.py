@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
-
+from zoo._lazy import keras
 from zoo.registry import suggestion
 
 
@@ -107,12 +106,6 @@ def layer_outputs(model: keras.Model) -> tuple[Any, dict[str, Any]]:
     """Apply a model's layers to new inputs.
 
     A layer's own `output` is another model's where the layer is a model itself, or is shared.
-
-    Args:
-        model: A Functional or built Sequential model.
-
-    Returns:
-        The inputs, in the structure that the model takes, and the layers' outputs by name.
 
     Example:
         >>> import zoo

@@ -13,6 +13,7 @@ import numpy as np
 from zoo import arguments as check
 from zoo.codec import coding, tables
 from zoo.codec.stream import Stream
+from zoo.files import replacing
 from zoo.layers import EntropyBottleneck
 
 CHUNK = 1024  # images that go through the model at a time
@@ -54,7 +55,7 @@ class ImageCodec:
 
     Example:
         >>> import zoo
-        >>> images = zoo.load_data("digits").test.images(np.arange(100))
+        >>> images = zoo.load_data("digits").test.examples(np.arange(100))
         >>> model = zoo.dense_autoencoder((8, 8, 1), 4, hidden_units=(32,), kind="compression")
         >>> model.compile("adam", "mse")
         >>> _ = model.fit(images, images, verbose=0)
@@ -192,7 +193,8 @@ class ImageCodec:
         Args:
             path: Ends in `.keras`; an existing file is replaced.
         """
-        self.model.save(path)
+        with replacing(path) as draft:
+            self.model.save(draft)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ImageCodec:

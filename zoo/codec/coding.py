@@ -15,12 +15,6 @@ STATE_BITS = 64  # of the range coder's state
 def require_constriction() -> Any:
     """Import the range coder.
 
-    Returns:
-        The module `constriction`.
-
-    Raises:
-        ImportError: If it is not installed.
-
     Example:
         >>> require_constriction().__name__
         'constriction'
@@ -36,16 +30,6 @@ def require_constriction() -> Any:
 
 def encode(symbols: np.ndarray, tables: np.ndarray) -> bytes:
     """Write symbols, channel by channel, each channel's escaped integers after it.
-
-    Args:
-        symbols: int32 (images, channels).
-        tables: int32 (channels, 2 * max_symbol + 2), each summing to 2**24.
-
-    Returns:
-        At most a byte and a bit more than `bits(symbols, tables)`, or a bit an image.
-
-    Raises:
-        ImportError: If `constriction` is not installed.
 
     Example:
         >>> tables = np.full((2, 4), 2**22, "int32")
@@ -65,18 +49,6 @@ def encode(symbols: np.ndarray, tables: np.ndarray) -> bytes:
 
 def decode(payload: bytes, tables: np.ndarray, count: int) -> np.ndarray:
     """Read symbols. Only integers take part, so that every machine reads the same.
-
-    Args:
-        payload: What `encode` gave.
-        tables: int32 (channels, 2 * max_symbol + 2), those that `encode` had.
-        count: Number of images.
-
-    Returns:
-        int32 (count, channels).
-
-    Raises:
-        ImportError: If `constriction` is not installed.
-        ValueError: If the payload is too short for so many images, or cannot have been written.
 
     Example:
         >>> tables = np.full((2, 4), 2**22, "int32")

@@ -46,7 +46,7 @@ def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[st
 
     Example:
         >>> import zoo
-        >>> curves = rate_distortion(zoo.load_data("digits").test.images(np.arange(4)), [])
+        >>> curves = rate_distortion(zoo.load_data("digits").test.examples(np.arange(4)), [])
         >>> [(name, len(points)) for name, points in curves.items()]
         [('ours, together', 0), ('ours, each alone', 0), ('JPEG, together', 8),
          ('JPEG, each alone', 8), ('WebP, together', 8), ('WebP, each alone', 8)]
@@ -73,13 +73,6 @@ def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[st
 def mean_psnr(images: np.ndarray, rebuilt: np.ndarray) -> float:
     """Give the peak signal-to-noise ratio of each image in decibels, then the mean.
 
-    Args:
-        images: Floats `(images, height, width, channels)` in [0, 1].
-        rebuilt: What is left of them.
-
-    Returns:
-        The mean; an image that is left as it was counts as 100 dB.
-
     Example:
         >>> round(mean_psnr(np.zeros((2, 8, 8, 1)), np.full((2, 8, 8, 1), 0.1)), 4)
         20.0
@@ -91,14 +84,6 @@ def mean_psnr(images: np.ndarray, rebuilt: np.ndarray) -> float:
 
 def file_points(images: np.ndarray, kind: str, *, sheet: bool) -> list[Point]:
     """Compress images by a file format, at qualities from the smallest.
-
-    Args:
-        images: As `rate_distortion` takes them.
-        kind: "JPEG" or "WebP".
-        sheet: Whether all images are tiled into one file; else each has its own.
-
-    Returns:
-        A point for each quality.
 
     Example:
         >>> images = np.zeros((4, 8, 8, 1), "float32")

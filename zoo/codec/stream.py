@@ -29,12 +29,6 @@ LONGEST_NUMBER = 5  # bytes, of 7 bits each
 class Stream:
     """What the bytes of compressed images hold.
 
-    Args:
-        fingerprint: Of the codec, in [0, 2**32).
-        count: Number of images, in [0, 2**35).
-        shape: Height, width and channels of the images.
-        payload: The range coder's bytes.
-
     Example:
         >>> stream = Stream(7, 1, (28, 28, 1), b"payload")
         >>> data = stream.to_bytes()
@@ -56,17 +50,7 @@ class Stream:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Stream:
-        """Read the bytes.
-
-        Args:
-            data: What `to_bytes` gave.
-
-        Returns:
-            The stream.
-
-        Raises:
-            ValueError: If they are something else, of another version, damaged or cut short.
-        """
+        """Read the bytes."""
         if not isinstance(data, bytes | bytearray | memoryview):
             raise ValueError(f"Expected the bytes of compressed images, received {type(data)}.")
         data = bytes(data)

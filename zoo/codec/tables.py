@@ -18,15 +18,6 @@ ESCAPE_BITS = 32
 def frequencies(probabilities: np.ndarray) -> np.ndarray:
     """Turn probabilities into frequencies that are at least 1 and sum to `TOTAL`.
 
-    Args:
-        probabilities: Floats (channels, symbols) of at least 0; they need not sum to 1.
-
-    Returns:
-        int32 (channels, symbols).
-
-    Raises:
-        ValueError: If a channel's probabilities are not finite, negative, or all 0.
-
     Example:
         >>> frequencies(np.array([[0.75, 0.25, 0.0]])).tolist()
         [[12582911, 4194304, 1]]
@@ -48,12 +39,6 @@ def frequencies(probabilities: np.ndarray) -> np.ndarray:
 def check_tables(tables: np.ndarray) -> None:
     """Refuse what `frequencies` cannot have made.
 
-    Args:
-        tables: Integers (channels, symbols).
-
-    Raises:
-        ValueError: If a frequency is below 1, or a table's sum is not `TOTAL`.
-
     Example:
         >>> check_tables(np.zeros((2, 256), "int32"))
         Traceback (most recent call last):
@@ -70,13 +55,6 @@ def check_tables(tables: np.ndarray) -> None:
 def to_indices(symbols: np.ndarray, tables: np.ndarray) -> np.ndarray:
     """Give each symbol's place in its table: the last one where the table does not hold it.
 
-    Args:
-        symbols: int32 (images, channels).
-        tables: int32 (channels, 2 * max_symbol + 2).
-
-    Returns:
-        int32 (images, channels), in [0, 2 * max_symbol + 1].
-
     Example:
         >>> to_indices(np.array([[-1, 0, 1, 2]], "int32"), np.ones((4, 4), "int32")).tolist()
         [[0, 1, 2, 3]]
@@ -88,13 +66,6 @@ def to_indices(symbols: np.ndarray, tables: np.ndarray) -> np.ndarray:
 
 def bits(symbols: np.ndarray, tables: np.ndarray) -> np.ndarray:
     """Give the information in symbols under tables, that of escaped integers included.
-
-    Args:
-        symbols: int32 (images, channels).
-        tables: int32 (channels, 2 * max_symbol + 2).
-
-    Returns:
-        float64 (images,).
 
     Example:
         >>> bits(np.array([[0, 1], [0, 9]]), np.full((2, 4), 2**22)).tolist()
@@ -108,12 +79,6 @@ def bits(symbols: np.ndarray, tables: np.ndarray) -> np.ndarray:
 
 def least_bits(tables: np.ndarray) -> int:
     """Give the bits that the cheapest image takes, rounded down, but at least 1.
-
-    Args:
-        tables: int32 (channels, symbols).
-
-    Returns:
-        Bits an image.
 
     Example:
         >>> least_bits(np.full((2, 4), 2**22)), least_bits(np.array([[2**24 - 3, 1, 1, 1]]))

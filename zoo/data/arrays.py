@@ -1,80 +1,24 @@
-"""Labelled images in memory, and their checks."""
+"""Labelled examples in memory, and their checks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
+import pandas as pd
 
-from zoo.data.batches import make_batches
-from zoo.data.dataset import Augmentation, Source
-
-
-class ArrayPart:
-    """Labelled images in memory; a `Part`.
-
-    Images of 8 bits stay so, at a quarter of the memory, and become float32 a batch at a time.
-
-    Args:
-        pixels: uint8 in [0, 255] or float32 in [0, 1], (images, height, width, channels).
-        labels: Class of each image, int64, (images,).
-        rows: Which images make up the part, and in which order; `None` takes all.
-
-    Example:
-        >>> part = ArrayPart(np.full((4, 8, 8, 1), 255, "uint8"), np.array([0, 1, 0, 1]))
-        >>> images, labels = part.batches(2)[0]
-        >>> images.max(), labels
-        (np.float32(1.0), array([0, 1]))
-    """
-
-    def __init__(
-        self, pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray | None = None
-    ) -> None:
-        self.rows = np.arange(len(labels)) if rows is None else rows
-        self.labels = labels[self.rows]
-        self.input_shape = pixels.shape[1:]
-        self._all_pixels = pixels
-        self._all_labels = labels
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        """See `Part.images`."""
-        images = self._all_pixels[self.rows[indices]]
-        if images.dtype == np.uint8:
-            images = np.divide(images, np.float32(255), dtype=np.float32)
-        return images
-
-    def subset(self, indices: np.ndarray) -> ArrayPart:
-        """See `Part.subset`."""
-        return ArrayPart(self._all_pixels, self._all_labels, self.rows[indices])
-
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        seed: int | None = None,
-        first_epoch: int = 0,
-        augment: Augmentation | None = None,
-    ) -> keras.utils.PyDataset:
-        """See `Part.batches`."""
-        return make_batches(self, batch_size, seed, first_epoch, augment)
+from zoo.data.dataset import Source
+from zoo.data.labels import Labels, read_labels
+from zoo.data.part import Part
+from zoo.data.preparation import Preparation
+from zoo.data.sequences import are_sequences, read_sequences
+from zoo.data.tables import read_frames
+from zoo.data.texts import TextPreparation, are_texts, as_texts, text_targets
 
 
-def read_arrays(source: Any) -> Source:
+def read_arrays(source: Any, missing: str = "refuse", kind: str | None = None) -> Source:
     """Check arrays that a caller gives.
-
-    Args:
-        source: `(x, y)` or `((x_train, y_train), (x_test, y_test))`; see `zoo.load_data`.
-
-    Returns:
-        What they hold.
-
-    Raises:
-        ValueError: If they have another form, or images or labels are malformed.
 
     Example:
         >>> read_arrays((np.zeros((4, 8, 8)), [0, 1, 0, 1])).train.input_shape
@@ -82,12 +26,12 @@ def read_arrays(source: Any) -> Source:
     """
     is_pair = isinstance(source, tuple | list) and len(source) == 2
     if is_pair and all(isinstance(half, tuple | list) and len(half) == 2 for half in source):
-        return from_arrays("arrays", *source[0], *source[1])
+        return from_arrays("arrays", *source[0], *source[1], missing=missing, kind=kind)
     if is_pair:
-        return from_arrays("arrays", *source)
+        return from_arrays("arrays", *source, missing=missing, kind=kind)
     raise ValueError(
-        "`source` must be a name, a path, (x, y) or ((x_train, y_train), (x_test, y_test)); "
-        f"received {type(source).__name__}."
+        "`source` must be a name, a path, a DataFrame, (x, y) or ((x_train, y_train), (x_test, "
+        f"y_test)); received {type(source).__name__}."
     )
 
 
@@ -99,22 +43,10 @@ def from_arrays(
     y_test: Any = None,
     *,
     class_names: Sequence[str] | None = None,
+    missing: str = "refuse",
+    kind: str | None = None,
 ) -> Source:
-    """Check images and labels, and bring them into the form that parts have.
-
-    Args:
-        name: What the data are called.
-        x: Images, (n, height, width) or (n, height, width, channels), uint8 or floats in [0, 1].
-        y: Labels, integers from 0, (n,) or (n, 1); `None` puts all images in class 0.
-        x_test: Images set aside as test part, or `None`.
-        y_test: Their labels, or `None`.
-        class_names: Name of class 0, 1, ...; `None` names classes by their numbers.
-
-    Returns:
-        What they hold.
-
-    Raises:
-        ValueError: If images or labels are malformed.
+    """Check examples and labels, and bring them into the form that parts have.
 
     Example:
         >>> from_arrays("dots", np.zeros((2, 8, 8)), [0, 1], class_names=["a", "b"]).class_names
@@ -126,33 +58,80 @@ def from_arrays(
         raise ValueError(
             f"The {without} part has no labels, and the other one has: give both, or neither."
         )
-    train = _array_part("the training part" if has_test else "the data", x, y)
-    test = _array_part("the test part", x_test, y_test) if has_test else None
-    if test and test.input_shape != train.input_shape:
+    wheres = ["the training part", "the test part"] if has_test else ["the data"]
+    given = dict(zip(wheres, (x, x_test), strict=False))
+    examples, preparation = _examples(given, missing, kind)
+    if has_test and examples[1].shape[1:] != examples[0].shape[1:]:
         raise ValueError(
-            f"Training and test images must have one shape; received {train.input_shape} and "
-            f"{test.input_shape}."
+            f"Training and test examples must have one shape; received {examples[0].shape[1:]} and "
+            f"{examples[1].shape[1:]}."
         )
-    largest = max(int(part.labels.max()) for part in (train, test) if part)
-    if class_names is None:
-        class_names = [str(index) for index in range(largest + 1)]
-    elif largest >= len(class_names):
-        raise ValueError(
-            f"There are {len(class_names)} class names, so labels must be 0 to "
-            f"{len(class_names) - 1}; received the label {largest}."
-        )
-    return Source(name, train, None, test, tuple(class_names))
+    if y is None:
+        names = tuple(class_names or ("0",))
+        labels = Labels([np.zeros(len(part), np.int64) for part in examples], names)
+    else:
+        targets = dict(zip(wheres, (y, y_test), strict=False))
+        is_plain = class_names is None and isinstance(preparation, TextPreparation)
+        texts = text_targets(targets) if is_plain else None
+        labels = Labels(texts) if texts else read_labels(targets, class_names)
+    parts = []
+    for where, part, values in zip(wheres, examples, labels.parts, strict=True):
+        if len(part) != len(values):
+            raise ValueError(
+                f"Each example needs one label; {where} has {len(part)} examples and {len(values)} "
+                "labels."
+            )
+        parts.append(Part(part, values))
+    test = parts[1] if has_test else None
+    return Source(name, parts[0], None, test, labels.class_names, preparation, labels.target_names)
 
 
-def _array_part(where: str, x: Any, y: Any) -> ArrayPart:
-    images = _check_images(where, x)
-    labels = np.zeros(len(images), np.int64) if y is None else _check_labels(where, y)
-    if len(images) != len(labels):
+def _examples(
+    given: Mapping[str, Any], missing: str, kind: str | None
+) -> tuple[list[np.ndarray], Preparation | None]:
+    """Give the examples of each part, and their preparation where it was found out."""
+    if kind is None and all(map(are_texts, given.values())):
+        kind = "texts"
+    if kind is None and any(map(are_sequences, given.values())):
+        kind = "sequences"
+    if kind not in ("texts", "sequences") and all(
+        _is_table(where, x) for where, x in given.items()
+    ):
+        widths = [np.shape(x)[1] for x in given.values() if not isinstance(x, pd.DataFrame)]
+        if len(set(widths)) > 1:
+            raise ValueError(
+                f"Training and test rows must have the same columns; received {widths[0]} and "
+                f"{widths[1]}."
+            )
+        return read_frames([_frame(where, x) for where, x in given.items()], missing)
+    if missing != "refuse":
+        raise ValueError(f"`missing`={missing!r} is for tables, and these are none.")
+    if kind == "texts":
+        return [as_texts(where, x) for where, x in given.items()], TextPreparation()
+    if kind == "sequences":
+        return read_sequences(given)
+    return [_check_images(where, x) for where, x in given.items()], None
+
+
+def _is_table(where: str, x: Any) -> bool:
+    try:
+        return isinstance(x, pd.DataFrame) or np.ndim(x) == 2
+    except ValueError as error:
+        raise ValueError(f"The examples of {where} differ in shape: {error}") from error
+
+
+def _frame(where: str, x: Any) -> pd.DataFrame:
+    if isinstance(x, pd.DataFrame):
+        return x
+    array = np.asarray(x)
+    if array.dtype.kind not in "biufO" or 0 in array.shape:
         raise ValueError(
-            f"Each image needs one label; {where} has {len(images)} images and {len(labels)} "
-            "labels."
+            f"The rows of {where} must be numbers, (n, columns), with no size 0; received "
+            f"{array.dtype} of the shape {array.shape}. A pandas DataFrame can hold both numbers "
+            "and strings."
         )
-    return ArrayPart(images, labels)
+    # What a masked array hides is missing.
+    return pd.DataFrame(x if isinstance(x, np.ma.MaskedArray) else array).infer_objects()
 
 
 def _check_images(where: str, x: Any) -> np.ndarray:
@@ -165,6 +144,12 @@ def _check_images(where: str, x: Any) -> np.ndarray:
         raise ValueError(
             f"The images of {where} must be (n, height, width, channels) or (n, height, width), "
             f"with no size 0; received the shape {images.shape}."
+        )
+    mend = _odd_layout(images.shape)
+    if mend:
+        raise ValueError(
+            f"The images of {where} have the shape {images.shape}, which is not "
+            f"(n, height, width, channels). {mend}"
         )
     images = images[..., None] if images.ndim == 3 else images
     if images.dtype == np.uint8:
@@ -186,32 +171,42 @@ def _check_images(where: str, x: Any) -> np.ndarray:
             f"{len(bad)} images of {where} hold NaN or infinite values, the first at index "
             f"{bad[0]}. Remove or repair them."
         )
-    if low < 0 or high > 1:
+    if low < 0 or high > 1 or 0 < high <= _DIVIDED_TWICE:
+        hint = " Sequences of numbers need kind='sequences'." if np.ndim(x) == 3 else ""
         raise ValueError(
             f"The images of {where} must be floats in [0, 1] (or uint8); received values from "
-            f"{low:g} to {high:g}. Scale them first, for example (x - x.min()) / np.ptp(x)."
+            f"{low:g} to {high:g}. {how_to_scale(low, high)}{hint}"
         )
     return images.astype(np.float32, copy=False)
 
 
-def _check_labels(where: str, y: Any) -> np.ndarray:
-    """Give labels as int64, (n,)."""
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise ValueError(
-            f"The labels of {where} must be one integer an image, of shape (n,); received the "
-            f"shape {labels.shape}. If they are one-hot, pass y.argmax(axis=1)."
-        )
-    if labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"The labels of {where} must be integers; received {labels.dtype}. "
-            "np.unique(y, return_inverse=True)[1] numbers them."
-        )
-    if len(labels) and labels.min() < 0:
-        raise ValueError(
-            f"The labels of {where} must be 0 to the number of classes - 1; received the label "
-            f"{labels.min()}. np.unique(y, return_inverse=True)[1] renumbers them."
-        )
-    return labels.astype(np.int64)
+_DIVIDED_TWICE = 1.001 / 255  # the largest value of images that were divided by 255 twice
+
+
+def how_to_scale(low: float, high: float) -> str:
+    """Say how to mend images of another scale."""
+    if not np.isfinite([low, high]).all():
+        return "Remove or repair those with NaN or infinite values."
+    if low >= 0 and high <= _DIVIDED_TWICE:
+        return "Were they divided by 255 twice? Once is enough."
+    if low >= 0 and high <= 1:
+        return "If they are black and white, pass x.astype('float32')."
+    if low >= 0 and 2 < high <= 255:
+        return "If they are of 0 to 255, pass x.astype('uint8')."
+    if low >= -1 and high <= 1:
+        return "If they are of -1 to 1, pass (x + 1) / 2."
+    return "Scale them first, for example (x - x.min()) / np.ptp(x)."
+
+
+def _odd_layout(shape: tuple[int, ...]) -> str:
+    """Say how to mend images whose axes are in another order; nothing where none is odd."""
+    channels = (1, 2, 3, 4)
+    if len(shape) == 3 and shape[2] in (1, 3, 4):
+        return "They look like one image: pass x[None], or x[..., None] if they are that narrow."
+    if len(shape) != 4 or shape[3] in channels:
+        return ""
+    if shape[1] in channels and shape[2] not in channels:
+        return "They look like (n, channels, height, width): pass np.moveaxis(x, 1, -1)."
+    if shape[2] in channels and shape[1] not in channels:
+        return "They look like (height, width, channels, n): pass np.moveaxis(x, -1, 0)."
+    return ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from zoo.arguments import flag, integer, number, one_of
+from zoo.space import Choice, Float
 
 PadMode = Literal["constant", "edge"]
 _PAD_MODES: dict[str, PadMode] = {"constant": "constant", "nearest": "edge"}  # Keras's, NumPy's
@@ -46,13 +48,13 @@ class Augment:
         (64, 28, 28, 1)
     """
 
-    flip: bool = False
-    shift: int = 0
-    erase: int = 0
-    turn: float = 0
-    zoom: float = 0
-    shear: float = 0
-    light: float = 0
+    flip: bool = field(default=False, metadata={"row": Choice((False, True))})
+    shift: int = field(default=0, metadata={"row": Choice((0, 1, 2, 4))})
+    erase: int = field(default=0, metadata={"row": Choice((0, 2, 4, 8))})
+    turn: float = field(default=0, metadata={"row": Float(0.0, 20.0)})
+    zoom: float = field(default=0, metadata={"row": Float(0.0, 0.3)})
+    shear: float = field(default=0, metadata={"row": Float(0.0, 15.0)})
+    light: float = field(default=0, metadata={"row": Float(0.0, 0.5)})
     fill_mode: str = "constant"
 
     def __post_init__(self) -> None:
@@ -89,6 +91,10 @@ class Augment:
         if self.erase:
             _erase(images, rng, 2 * self.erase)
         return images
+
+
+ROWS = {one.name: one.metadata["row"] for one in dataclasses.fields(Augment)[:-1]}
+"""What a search can vary."""
 
 
 # Each changes the batch in place: a new array of a batch's size costs more than most of the work.

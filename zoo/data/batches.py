@@ -1,96 +1,124 @@
-"""Batches of any part's images, made with NumPy alone."""
+"""Batches whose content depends on seed, epoch and place alone."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from zoo.data.dataset import Augmentation, Part, augmented, check_batches, epoch_order
+from zoo.arguments import integer
+
+if TYPE_CHECKING:
+    from zoo.data.part import Part
+
+Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def make_batches(
-    part: Part, batch_size: int, seed: int | None, first_epoch: int, augment: Augmentation | None
-) -> keras.utils.PyDataset:
-    """Make the batches of any part from its images and labels.
+class SeededBatches(keras.utils.PyDataset):
+    """Batches made of a part's examples, epoch by epoch."""
 
-    Args:
-        part: Labelled images.
-        batch_size: See `Part.batches`, as for the others.
-        seed: Decides order and augmentation.
-        first_epoch: Number of the first epoch to be served.
-        augment: Changes a batch.
+    def __init__(
+        self,
+        part: Part,
+        length: int,
+        seed: int | None,
+        first_epoch: int,
+        augment: Augmentation | None,
+    ) -> None:
+        super().__init__()
+        if seed is None and augment is not None:
+            raise ValueError("`augment` draws at random and needs a `seed`; received seed=None.")
+        self._part = part
+        self._length = length
+        self._seed = None if seed is None else integer("seed", seed, minimum=0)
+        self._augment = augment
+        self._epochs = itertools.count(integer("first_epoch", first_epoch, minimum=0))
+        self._epoch = first_epoch
+        self._turns: Iterator[int] = iter(())
 
-    Returns:
-        See `Part.batches`.
+    def batch(self, index: int) -> Any:
+        """Make the batch at a place in the epoch."""
+        raise NotImplementedError
 
-    Raises:
-        ValueError: See `Part.batches`.
+    def __len__(self) -> int:
+        return self._length
+
+    def on_epoch_begin(self) -> None:
+        """Go on to the next epoch."""
+        self._epoch = next(self._epochs)
+        self._turns = iter(range(len(self)))
+
+    def __iter__(self) -> Iterator[Any]:
+        self.on_epoch_begin()
+        return super().__iter__()
+
+    def __getitem__(self, index: int) -> Any:
+        # `fit` has shuffle=True by default, and asks for the batches in an order drawn from
+        # Python's global random state. What is drawn here is the epoch's own, so within an epoch
+        # the next batch is served, whichever is asked for.
+        return self.batch(index if self._seed is None else next(self._turns, index))
+
+    def rng(self, *key: int) -> np.random.Generator:
+        """Make the source of all chance at some place of the epoch."""
+        return np.random.default_rng((self._seed or 0, self._epoch, *key))
+
+    def read(self, indices: np.ndarray, place: int) -> np.ndarray:
+        """Give a part's examples, augmented by chance that depends on a place in the epoch."""
+        examples = self._part.examples(indices)
+        if self._augment is None:
+            return examples
+        # NumPy takes the seed (a, b) for (a, b, 0): counted from 0, the first batch would get the
+        # numbers that made the epoch's order.
+        changed = self._augment(examples, self.rng(place + 1))
+        if np.shape(changed) != examples.shape:
+            raise ValueError(
+                f"`augment` must return examples of the shape it receives, {examples.shape}; "
+                f"it returned {np.shape(changed)}."
+            )
+        return np.asarray(changed, examples.dtype)
+
+
+class PartBatches(SeededBatches):
+    """All examples of a part, in its own order or, with a seed, in a new one each epoch.
 
     Example:
         >>> import zoo
-        >>> part = zoo.load_data("digits").test
-        >>> [len(labels) for _, labels in make_batches(part, 100, None, 0, None)]
+        >>> [len(labels) for _, labels in zoo.load_data("digits").test.batches(100)]
         [100, 100, 100, 59]
     """
-    check_batches(batch_size, seed, first_epoch, augment)
-    if seed is None:
-        return _Batches(part, batch_size)
-    return _ShuffledBatches(part, batch_size, seed, first_epoch, augment)
-
-
-class _Batches(keras.utils.PyDataset):
-    """A part's batches in its own order."""
-
-    def __init__(self, part: Part, batch_size: int) -> None:
-        super().__init__()
-        self._part = part
-        self._batch_size = batch_size
-        self._order = np.arange(len(part))
-
-    def __len__(self) -> int:
-        return -(-len(self._part) // self._batch_size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        chosen = self._order[index * self._batch_size :][: self._batch_size]
-        return self._part.images(chosen), self._part.labels[chosen]
-
-
-class _ShuffledBatches(_Batches):
-    """A part's batches in an order and with an augmentation that depend on seed and epoch."""
 
     def __init__(
         self,
         part: Part,
         batch_size: int,
-        seed: int,
-        first_epoch: int,
-        augment: Augmentation | None,
+        seed: int | None = None,
+        first_epoch: int = 0,
+        augment: Augmentation | None = None,
     ) -> None:
-        super().__init__(part, batch_size)
-        self._seed = seed
-        self._augment = augment
-        self._epochs = itertools.count(first_epoch)
-        self._epoch = first_epoch
-        self._turns: Iterator[int] = iter(())
+        self._batch_size = integer("batch_size", batch_size)
+        super().__init__(part, -(-len(part) // self._batch_size), seed, first_epoch, augment)
+        self._order = np.arange(len(part))
 
     def on_epoch_begin(self) -> None:
-        self._epoch = next(self._epochs)
-        self._order = epoch_order(len(self._part), self._seed, self._epoch)
-        self._turns = iter(range(len(self)))
+        """Go on to the next epoch, and draw its order."""
+        super().on_epoch_begin()
+        if self._seed is not None:
+            self._order = epoch_order(len(self._part), self._seed, self._epoch)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        self.on_epoch_begin()
-        return super().__iter__()
+    def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give examples and their labels."""
+        chosen = self._order[index * self._batch_size :][: self._batch_size]
+        return self.read(chosen, index), self._part.labels[chosen]
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        # `fit` has shuffle=True by default, and asks for the batches in an order drawn from
-        # Python's global random state. The order here is the epoch's own, so within an epoch the
-        # next batch is served, whichever is asked for.
-        index = next(self._turns, index)
-        images, labels = super().__getitem__(index)
-        if self._augment:
-            images = augmented(images, self._augment, self._seed, self._epoch, index)
-        return images, labels
+
+def epoch_order(examples: int, seed: int, epoch: int) -> np.ndarray:
+    """Draw the order of the examples in an epoch.
+
+    Example:
+        >>> epoch_order(4, seed=0, epoch=1)
+        array([3, 0, 2, 1])
+    """
+    return np.random.default_rng((seed, epoch)).permutation(examples)

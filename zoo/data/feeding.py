@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 
-def feed(batches: Any) -> Any:
+def feed(batches: keras.utils.PyDataset) -> Any:
     """Prepare batches for `fit`, `evaluate` and `predict`.
 
     On TensorFlow, Keras reads any data through a tf.data pipeline that tunes itself in a thread.
@@ -17,7 +17,7 @@ def feed(batches: Any) -> Any:
     pipeline without that thread.
 
     Args:
-        batches: A `keras.utils.PyDataset`, or a `tf.data.Dataset`.
+        batches: A `keras.utils.PyDataset`.
 
     Returns:
         A `tf.data.Dataset` of the same batches; where Keras runs on another backend, `batches`.
@@ -34,30 +34,30 @@ def feed(batches: Any) -> Any:
 
     untuned = tf.data.Options()
     untuned.autotune.enabled = False
-    if isinstance(batches, tf.data.Dataset):
-        return batches.with_options(untuned)
 
     def epoch() -> Iterator[Any]:
         # Each time that Keras begins an epoch, it runs this anew.
         yield from batches
 
-    signature = keras.tree.map_structure(
-        lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), batches[0]
-    )
+    def specification(array: Any) -> tf.TensorSpec:
+        dtype = tf.string if array.dtype.kind in "OU" else array.dtype
+        return tf.TensorSpec((None, *array.shape[1:]), dtype)
+
+    signature = keras.tree.map_structure(specification, batches[0])
     fed = tf.data.Dataset.from_generator(epoch, output_signature=signature)
     fed = fed.apply(tf.data.experimental.assert_cardinality(len(batches)))
     return fed.prefetch(2).with_options(untuned)
 
 
-def mapped(batches: Any, function: Callable[..., Any]) -> Any:
+def mapped(batches: keras.utils.PyDataset, function: Callable[..., Any]) -> keras.utils.PyDataset:
     """Change each batch on its way.
 
     Args:
-        batches: A `keras.utils.PyDataset`, or a `tf.data.Dataset`.
+        batches: A `keras.utils.PyDataset`.
         function: From the parts of a batch to what takes their place.
 
     Returns:
-        Changed batches, of the same kind as `batches`.
+        Changed batches.
 
     Example:
         >>> import zoo
@@ -65,9 +65,7 @@ def mapped(batches: Any, function: Callable[..., Any]) -> Any:
         >>> [len(batch) for batch in mapped(batches, lambda images, labels: (images, images))]
         [2, 2, 2, 2]
     """
-    if isinstance(batches, keras.utils.PyDataset):
-        return _Mapped(batches, function)
-    return batches.map(function)
+    return _Mapped(batches, function)
 
 
 class _Mapped(keras.utils.PyDataset):

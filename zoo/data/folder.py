@@ -1,200 +1,145 @@
-"""Labelled images in files, read when they are needed, with tf.data."""
+"""Folders of labelled images, read when they are needed."""
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
 from zoo.arguments import integer, one_of
-from zoo.data.dataset import Augmentation, Source, augmented, check_batches, epoch_order
+from zoo.data.dataset import Source
+from zoo.data.images import ImagePreparation
+from zoo.data.part import Part, digest
+from zoo.data.pictures import (
+    decode,
+    ends_of_file,
+    in_threads,
+    leads_out,
+    natural_order,
+    picture_files,
+    visible,
+)
 
 _SPLITS = ("train", "validation", "test")
 _CHANNELS = {"grey": 1, "rgb": 3}
 _MANY = 1000  # files, from which on a progress bar is worth its line
 
 
-@dataclass(frozen=True)
-class _Decoder:
-    """File name to image, (height, width, channels), values 0 to 255, as a TensorFlow graph.
+class ImageFiles:
+    """Images in files, read and decoded when they are asked for; an `Examples`."""
 
-    It is uint8, or float32 where images are resized.
-    """
-
-    shape: tuple[int, int, int]
-    resize: bool
-    recolor: bool
-
-    def __call__(self, path: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(tf.io.read_file(path), expand_animations=False)  # uint8
-        if self.recolor:
-            image = self._recolor(image)
-        if self.resize:
-            image = tf.image.resize(image, self.shape[:2], antialias=True)
-            image = tf.clip_by_value(image, 0, 255)  # rounding may pass the ends
-        return tf.ensure_shape(image, self.shape)
-
-    def _recolor(self, image: tf.Tensor) -> tf.Tensor:
-        colors = (tf.shape(image)[-1] + 1) // 2 * 2 - 1  # 1, 1, 3, 3 of 1 to 4: alpha goes
-        image = image[..., :colors]
-        if self.shape[2] == 3:
-            return tf.repeat(image, 3 // colors, axis=-1)
-        return tf.cond(colors == 3, lambda: tf.image.rgb_to_grayscale(image), lambda: image)
-
-
-class FolderPart:
-    """Labelled image files, read and decoded batch by batch; a `Part`.
-
-    Args:
-        files: Path of each image, strings (images,).
-        labels: Class of each image, int64, (images,).
-        decode: Path to image, (height, width, channels), values 0 to 255, as a TensorFlow graph.
-    """
-
-    def __init__(self, files: np.ndarray, labels: np.ndarray, decode: _Decoder) -> None:
+    def __init__(self, files: np.ndarray, root: Path, preparation: ImagePreparation) -> None:
         self.files = files
-        self.labels = labels
-        self.input_shape = decode.shape
-        self._decode = decode
+        self.input_shape: Any = preparation.input_shape
+        self._root = root
+        self._preparation = preparation
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        """See `Part.images`."""
-        decoded = _each(_file_names(self.files[indices])).map(
-            self._decode, num_parallel_calls=tf.data.AUTOTUNE
-        )
-        images = np.empty((len(indices), *self.input_shape), np.float32)
-        for index, image in enumerate(decoded.as_numpy_iterator()):
-            images[index] = image
-        return np.divide(images, 255, out=images)
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """See `Examples.read`."""
+        images = np.empty((len(rows), *self.input_shape), np.float32)
 
-    def subset(self, indices: np.ndarray) -> FolderPart:
-        """See `Part.subset`."""
-        return FolderPart(self.files[indices], self.labels[indices], self._decode)
+        def place(row: int, image: np.ndarray) -> None:
+            np.divide(self._preparation.pixels(self.files[row]), np.float32(255), out=image)
 
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        seed: int | None = None,
-        first_epoch: int = 0,
-        augment: Augmentation | None = None,
-    ) -> tf.data.Dataset:
-        """See `Part.batches`."""
-        check_batches(batch_size, seed, first_epoch, augment)
-        epochs = itertools.count(first_epoch)
+        for _ in in_threads(place, rows, images):
+            pass
+        return images
 
-        def start_epoch() -> Iterator[tuple[np.ndarray, int]]:
-            # tf.data calls this when an iterator is first read from, so once an epoch of `fit`.
-            epoch = next(epochs)
-            yield self._order(seed, epoch), epoch
+    def fingerprint(self) -> str:
+        """See `Examples.fingerprint`."""
+        return digest(*in_threads(self._file_fingerprint, self.files))
 
-        def read(row: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return self._decode(tf.gather(files, row)), tf.gather(labels, row), epoch
-
-        def finish(
-            index: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            images, classes, epoch = batch
-            images = tf.cast(images, tf.float32) / 255
-            if augment is not None:
-                arguments = (images, epoch[0], index)
-                shape = images.shape
-                images = tf.numpy_function(change, arguments, tf.float32, stateful=False)
-                images = tf.ensure_shape(images, shape)
-            return images, classes
-
-        def change(images: np.ndarray, epoch: np.int64, index: np.int64) -> np.ndarray:
-            return augmented(images, augment, seed, int(epoch), int(index))  # type: ignore[arg-type]
-
-        files, labels = _file_names(self.files), tf.constant(self.labels)
-        rows = tf.TensorSpec((len(self),), tf.int64), tf.TensorSpec((), tf.int64)
-        return (
-            tf.data.Dataset.from_generator(start_epoch, output_signature=rows)
-            .flat_map(lambda rows, epoch: _each(rows).map(lambda row: (row, epoch)))
-            .apply(tf.data.experimental.assert_cardinality(len(self)))
-            .map(read, num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(batch_size)
-            .enumerate()
-            .map(finish)
-            .prefetch(tf.data.AUTOTUNE)
-        )
-
-    def _order(self, seed: int | None, epoch: int) -> np.ndarray:
-        if seed is None:
-            return np.arange(len(self))
-        return epoch_order(len(self), seed, epoch)
-
-
-_each = tf.data.Dataset.from_tensor_slices
-
-
-def _file_names(files: np.ndarray) -> tf.Tensor:
-    # File names are bytes, not always of a valid text.
-    return tf.constant([os.fsencode(file) for file in files], tf.string, shape=(len(files),))
+    def _file_fingerprint(self, file: str) -> bytes:
+        found = os.stat(file)
+        name = os.fsencode(os.path.relpath(file, self._root))
+        facts = f"\0{found.st_size} {found.st_mtime_ns}\0".encode()
+        return digest(name, facts, ends_of_file(file)).encode()
 
 
 def read_folder(
     path: Path,
     image_size: Sequence[int] | None,
     color: str | None,
+    background: str,
+    max_pixels: int,
     on_corrupt: str,
     same_classes: bool = True,
 ) -> Source:
-    """Find a folder's images and classes, and decode every file once to see that it can be read.
-
-    Args:
-        path: A folder of class folders, or of `train`, `test` and perhaps `validation` with those.
-        image_size: Height and width to resize to; `None` takes the first image's.
-        color: "grey", "rgb", or `None`, which takes the first image's.
-        on_corrupt: "refuse" or "skip" files that cannot be decoded.
-        same_classes: Whether `train`, `test` and `validation` must have the same classes.
-
-    Returns:
-        What the folder holds. Classes are numbered in the order of their folders' names.
-
-    Raises:
-        ValueError: If the folder holds no classes, a class no images, or a file cannot be decoded.
-    """
+    """Find a folder's images and classes, and decode every file once to see that it can be read."""
     size = None if image_size is None else _check_size(image_size)
     if color is not None:
         one_of("color", color, tuple(_CHANNELS))
+    checked = ImagePreparation((None, None, 3), background, max_pixels)  # refuses what is illegal
     folders = _part_folders(path, same_classes)
-    class_names = tuple(sorted({name for classes in folders.values() for name in classes}))
+    names = {name for classes in folders.values() for name in classes}
+    class_names = tuple(sorted(names, key=natural_order))
     numbers = {name: label for label, name in enumerate(class_names)}
-    listed = {name: _list_files(classes, numbers) for name, classes in folders.items()}
+    others: list[Path] = []
+    listed = {
+        name: _list_files(classes, numbers, path.resolve(), others)
+        for name, classes in folders.items()
+    }
     files = np.concatenate([files for files, _ in listed.values()])
-    shapes = _decode_all(files, on_corrupt)
+    if others:
+        some = _some(others, len(files) + len(others))
+        warnings.warn(
+            f"Passed over: {some} are no image files, or links that lead out.", stacklevel=3
+        )
+    shapes = _decode_all(files, checked, on_corrupt)
     readable = shapes[:, 0] > 0
     if not readable.any():
-        raise ValueError(f"None of the {len(files)} files in {path} is an image.")
-    first = shapes[readable][0]
-    height, width = size or (int(first[0]), int(first[1]))
-    channels = _CHANNELS[color] if color else (1 if first[2] < 3 else 3)
-    decode = _Decoder(
-        (height, width, channels),
-        resize=bool((shapes[readable, :2] != (height, width)).any()),
-        recolor=bool((shapes[readable, 2] != channels).any()),
-    )
-    parts: dict[str, FolderPart | None] = dict.fromkeys(_SPLITS)
+        raise ValueError(f"None of the {len(files) + len(others)} files in {path} is an image.")
+    shape = _common_shape(shapes[readable], size, color)
+    preparation = ImagePreparation(shape, background, max_pixels)
+    parts: dict[str, Part | None] = dict.fromkeys(_SPLITS)
     start = 0
-    for name, (names, labels) in listed.items():
-        kept = readable[start : start + len(names)]
-        parts[name] = FolderPart(names[kept], labels[kept], decode)
-        start += len(names)
-    return Source(path.resolve().name, class_names=class_names, **parts)  # type: ignore[arg-type]
+    for name, (found, labels) in listed.items():
+        kept = readable[start : start + len(found)]
+        parts[name] = Part(ImageFiles(found[kept], path, preparation), labels[kept])
+        start += len(found)
+    return Source(
+        path.resolve().name,
+        class_names=class_names,
+        preparation=preparation,
+        **parts,  # type: ignore[arg-type]
+    )
+
+
+def _some(files: Sequence[Path], total: int) -> str:
+    shown = ", ".join(map(str, files[:5])) + ", ..." * (len(files) > 5)
+    return f"{len(files)} of {total} files ({shown})"
+
+
+def _common_shape(
+    shapes: np.ndarray, size: tuple[int, int] | None, color: str | None
+) -> tuple[int, int, int]:
+    """Give the shape that the caller names, else the commonest, and say so where files differ."""
+    sizes = Counter((int(height), int(width)) for height, width, _ in shapes)
+    colors = Counter("grey" if channels == 1 else "rgb" for channels in shapes[:, 2])
+    chosen, chosen_color = size or sizes.most_common(1)[0][0], color or colors.most_common(1)[0][0]
+    notes = []
+    if size is None and len(sizes) > 1:
+        notes.append(
+            f"The images are of {len(sizes)} sizes, and all are resized to the commonest, that of "
+            f"{sizes[chosen]} of {len(shapes)}: image_size={chosen} (height, width)."
+        )
+    if color is None and len(colors) > 1:
+        counts = " and ".join(f"{count} {name}" for name, count in colors.items())
+        notes.append(f"There are {counts} images, and all are made color={chosen_color!r}.")
+    if notes:
+        warnings.warn(f"{' '.join(notes)} Name what you want.", stacklevel=4)
+    return *chosen, _CHANNELS[chosen_color]
 
 
 def _check_size(image_size: Sequence[int]) -> tuple[int, int]:
@@ -205,7 +150,7 @@ def _check_size(image_size: Sequence[int]) -> tuple[int, int]:
 
 def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
     """Give the class folders of each part: {part: {class: folder}}."""
-    folders = _visible_folders(path)
+    folders = _visible_folders(path, path.resolve())
     if not folders:
         raise ValueError(
             f"{path} has no folder inside. Expected one folder of images a class, named after it."
@@ -217,7 +162,8 @@ def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
             f"{path} is split into {', '.join(folders)}; a split folder needs train and test "
             "(and optionally validation), each with one folder of images a class."
         )
-    parts = {name: _visible_folders(folders[name]) for name in _SPLITS if name in folders}
+    root = path.resolve()
+    parts = {name: _visible_folders(folders[name], root) for name in _SPLITS if name in folders}
     for name, classes in parts.items():
         if same_classes and set(classes) != set(parts["train"]):
             odd = sorted(set(classes) ^ set(parts["train"]))
@@ -229,23 +175,24 @@ def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
     return parts
 
 
-def _visible_folders(path: Path) -> dict[str, Path]:
-    return {item.name: item for item in _visible(path) if item.is_dir()}
+def _visible_folders(path: Path, root: Path) -> dict[str, Path]:
+    folders = {item.name: item for item in visible(path) if item.is_dir()}
+    for item in folders.values():
+        if leads_out(item, root):
+            raise ValueError(
+                f"{item} is a link that leads out of {root}. Put the folder itself there."
+            )
+    return folders
 
 
-def _visible(path: Path) -> list[Path]:
-    try:
-        return sorted(item for item in path.iterdir() if not item.name.startswith("."))
-    except OSError as error:
-        raise ValueError(f"The folder {path} cannot be read: {error.strerror}.") from error
-
-
-def _list_files(classes: dict[str, Path], numbers: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Give the files of a part, and their labels."""
+def _list_files(
+    classes: dict[str, Path], numbers: dict[str, int], root: Path, others: list[Path]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the files of a part, and their labels; what is passed over joins the others."""
     files: list[str] = []
     labels: list[int] = []
     for name, folder in classes.items():
-        found = _visible(folder)
+        found = visible(folder)
         inner = [item.name for item in found if item.is_dir()]
         if inner:
             raise ValueError(
@@ -255,24 +202,35 @@ def _list_files(classes: dict[str, Path], numbers: dict[str, int]) -> tuple[np.n
             )
         if not found:
             raise ValueError(f"The class folder {folder} is empty. Add images, or remove it.")
-        files += map(str, found)
-        labels += [numbers[name]] * len(found)
+        pictures, passed_over = picture_files(found, root)
+        others += passed_over
+        files += map(str, pictures)
+        labels += [numbers[name]] * len(pictures)
     return np.array(files, dtype=object), np.array(labels, dtype=np.int64)
 
 
-def _decode_all(files: np.ndarray, on_corrupt: str) -> np.ndarray:
+def _decode_all(files: np.ndarray, preparation: ImagePreparation, on_corrupt: str) -> np.ndarray:
     """Give height, width and channels of each file's image, zeros where it cannot be decoded."""
+
+    def shape_or_problem(file: str) -> tuple[int, int, int] | str:
+        try:
+            image = decode(file, preparation.background, preparation.max_pixels)
+        except (OSError, ValueError) as error:
+            return getattr(error, "strerror", None) or str(error)
+        return image.height, image.width, len(image.getbands())
+
     console = Console(stderr=True)
-    with ThreadPoolExecutor() as pool:
-        results = track(
-            pool.map(_decoded_shape, files),
-            description="Checking images",
-            total=len(files),
-            console=console,
-            transient=True,
-            disable=len(files) < _MANY or not console.is_terminal,
+    with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+        found = list(
+            track(
+                in_threads(shape_or_problem, files),
+                description="Checking images",
+                total=len(files),
+                console=console,
+                transient=True,
+                disable=len(files) < _MANY or not console.is_terminal,
+            )
         )
-        found = list(results)
     problems = [
         f"{file} ({shape})" for file, shape in zip(files, found, strict=True) if type(shape) is str
     ]
@@ -285,15 +243,5 @@ def _decode_all(files: np.ndarray, on_corrupt: str) -> np.ndarray:
                 f"{message}\nRemove or repair them, or leave them out with on_corrupt='skip'."
             )
         warnings.warn(f"Left out: {message}", stacklevel=4)  # the caller of load_data
-    return np.array([(0, 0, 0) if type(shape) is str else shape for shape in found])
-
-
-def _decoded_shape(file: str) -> tuple[int, ...] | str:
-    """Give the shape of a file's image, or what is wrong with the file."""
-    try:
-        with tf.device("CPU"):
-            image = tf.io.decode_image(tf.io.read_file(os.fsencode(file)), expand_animations=False)
-    except tf.errors.OpError as error:
-        # "{{function_node ...}} Invalid PNG data, size 52 [Op:DecodeImage] name: "
-        return re.sub(r"^{{.*?}} | \[Op:.*$", "", error.message)
-    return tuple(image.shape)
+    shapes = [(0, 0, 0) if type(shape) is str else shape for shape in found]
+    return np.array(shapes, np.int64).reshape(-1, 3)

@@ -12,19 +12,6 @@ def pairs_of(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """List pairs of examples to judge distances by: all of them, or as many as are drawn.
 
-    Args:
-        labels: Class of each example, (examples,).
-        most: Where there are more pairs, as many as this are drawn, half of them of one class, or
-            all of one class if these are fewer. Each has the same chance, and can come twice.
-        seed: Decides what is drawn.
-
-    Returns:
-        Positions of the left and of the right examples, (pairs,), and 1 for pairs of one class, 0
-        for others.
-
-    Raises:
-        ValueError: If `most` is below 2, no class has two examples, or there is a single class.
-
     Example:
         >>> [column.tolist() for column in pairs_of(np.array([5, 5, 7]))]
         [[0, 0, 1], [1, 2, 2], [1, 0, 0]]

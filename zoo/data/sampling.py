@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
 from zoo import arguments as check
-from zoo.data.dataset import Augmentation, Part, augmented, check_batches
+from zoo.data.batches import Augmentation, SeededBatches
+from zoo.data.part import Part
 
 
-class DrawnBatches(keras.utils.PyDataset):
-    """Batches that depend on seed, epoch and place alone, and are drawn when they are asked for.
-
-    Args:
-        part: Labelled images.
-        batch_size: Examples a batch.
-        batches: Number of batches an epoch; `None` takes as many as show `len(part)` examples.
-        singles: What becomes of classes with a single example: "refuse" or "leave_out".
-        seed: Decides what is drawn.
-        first_epoch: Number of the first epoch to be served, counted from 0.
-        augment: `(images, rng) -> images`, called on each batch.
-    """
+class DrawnBatches(SeededBatches):
+    """Batches of drawn examples."""
 
     def __init__(
         self,
@@ -36,46 +24,20 @@ class DrawnBatches(keras.utils.PyDataset):
         first_epoch: int,
         augment: Augmentation | None,
     ) -> None:
-        super().__init__()
-        check_batches(batch_size, check.integer("seed", seed, minimum=0), first_epoch, augment)
-        self._part = part
-        self._length = max(len(part) // batch_size, 1)
+        length = max(len(part) // batch_size, 1)
         if batches is not None:
-            self._length = check.integer("batches", batches)
+            length = check.integer("batches", batches)
+        super().__init__(part, length, check.integer("seed", seed, minimum=0), first_epoch, augment)
         self.members = examples_by_class(part.labels, singles)
-        self._seed = seed
-        self._augment = augment
-        self._epochs = itertools.count(first_epoch)
-        self._epoch = first_epoch
-        self._turns: Iterator[int] = iter(())
 
-    def draw(self, rng: np.random.Generator) -> Any:
-        """Draw a batch."""
+    def draw(self, rng: np.random.Generator, place: int) -> Any:
+        """Draw the batch at a place in the epoch."""
         raise NotImplementedError
 
-    def __len__(self) -> int:
-        return self._length
-
-    def on_epoch_begin(self) -> None:
-        """Go on to the next epoch."""
-        self._epoch = next(self._epochs)
-        self._turns = iter(range(len(self)))
-
-    def __iter__(self) -> Iterator[Any]:
-        self.on_epoch_begin()
-        return super().__iter__()
-
-    def __getitem__(self, index: int) -> Any:
-        # The next batch is served, whichever is asked for: `fit` asks in an order of its own.
-        self._index = next(self._turns, index)
-        return self.draw(np.random.default_rng((self._seed, self._epoch, self._index, 1)))
-
-    def _images(self, indices: np.ndarray, side: int = 0) -> np.ndarray:
-        images = self._part.images(indices)
-        if self._augment:
-            place = 2 * self._index + side
-            images = augmented(images, self._augment, self._seed, self._epoch, place)
-        return images
+    def batch(self, index: int) -> Any:
+        """Draw a batch."""
+        # Two places for each, as pairs have two sides.
+        return self.draw(self.rng(index, 1), 2 * index)
 
 
 class ClassBatches(DrawnBatches):
@@ -125,11 +87,11 @@ class ClassBatches(DrawnBatches):
         super().__init__(part, size, batches, singles, seed, first_epoch, augment)
         check.integer("classes", classes, maximum=len(self.members))
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, place: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw images, (P * K, height, width, channels), and their labels, (P * K,)."""
         chosen = rng.choice(len(self.members), self.classes, replace=False)
         indices = np.concatenate([self._of_class(self.members[index], rng) for index in chosen])
-        return self._images(indices), self._part.labels[indices]
+        return self.read(indices, place), self._part.labels[indices]
 
     def _of_class(self, members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return np.resize(rng.permutation(members), self.examples)
@@ -177,7 +139,9 @@ class PairBatches(DrawnBatches):
         self.batch_size = int(batch_size)
         super().__init__(part, self.batch_size, batches, singles, seed, first_epoch, augment)
 
-    def draw(self, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def draw(
+        self, rng: np.random.Generator, place: int
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Draw `{"left": images, "right": images}`, and whether they are the same, (pairs, 1)."""
         sizes = np.array([len(members) for members in self.members])
         half, count = self.batch_size // 2, len(sizes)
@@ -190,7 +154,7 @@ class PairBatches(DrawnBatches):
         second[:half] = (first[:half] + rng.integers(1, sizes[left[:half]])) % sizes[left[:half]]
         order = rng.permutation(2 * half)
         pairs = {
-            side: self._images(self._indices(classes[order], places[order]), number)
+            side: self.read(self._indices(classes[order], places[order]), place + number)
             for number, (side, classes, places) in enumerate(
                 (("left", left, first), ("right", right, second))
             )
@@ -203,17 +167,6 @@ class PairBatches(DrawnBatches):
 
 def examples_by_class(labels: np.ndarray, singles: str = "refuse") -> list[np.ndarray]:
     """List the examples of each class that pairs can be made of.
-
-    Args:
-        labels: Class of each example, (examples,).
-        singles: What becomes of classes with a single example: "refuse" or "leave_out".
-
-    Returns:
-        Positions of each class's examples, classes in order.
-
-    Raises:
-        ValueError: If a class has a single example and these are refused (the message names them),
-            or fewer than two classes are left.
 
     Example:
         >>> examples_by_class(np.array([1, 0, 1, 0, 2]), singles="leave_out")

@@ -5,26 +5,16 @@ from __future__ import annotations
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from zoo.data.dataset import Dataset, Part, Source
+from zoo.data.dataset import Dataset, Source
+from zoo.data.part import Part
+from zoo.data.preparation import preparation_for
 from zoo.data.views import joined
 
 
 def split_examples(
     source: Source, validation_fraction: float, test_fraction: float, seed: int
 ) -> Dataset:
-    """Split so that every class is in every part, in the same proportion.
-
-    Args:
-        source: What is there. A part that it sets aside is kept.
-        validation_fraction: Share of the examples, in [0, 1).
-        test_fraction: Share of the examples, in [0, 1).
-        seed: Decides the split.
-
-    Returns:
-        The data set.
-
-    Raises:
-        ValueError: If a class would be missing in a part.
+    """Split so that every class is in every part, in the same proportion; real numbers at random.
 
     Example:
         >>> import zoo
@@ -33,7 +23,7 @@ def split_examples(
         >>> len(split_examples(source, 0, 0.5, seed=0).test)
         629
     """
-    names = source.class_names
+    names = source.class_names  # none where labels are real numbers
     train, validation, test = source.train, source.validation, source.test
     _require_all_classes("the data", train, names)
     count = len(train)
@@ -44,27 +34,13 @@ def split_examples(
     elif validation is None:
         share = round(validation_fraction * count)
         train, validation = _split_off("validation", train, share, names, seed)
-    return Dataset(source.name, train, validation, test, names)
+    return _dataset(source, train, validation, test)
 
 
 def split_classes(
     source: Source, validation_fraction: float, test_fraction: float, seed: int
 ) -> Dataset:
     """Split so that no class is in two parts, and each part has two classes at least.
-
-    Args:
-        source: What is there. Parts that it sets aside are kept if no class is in two of them, and
-            joined if one is.
-        validation_fraction: Share of the classes (of those that no kept part has), in [0, 1);
-            0 makes an empty part.
-        test_fraction: Share of the classes, in [0, 1).
-        seed: Decides which classes.
-
-    Returns:
-        The data set.
-
-    Raises:
-        ValueError: If there are too few classes.
 
     Example:
         >>> import zoo
@@ -74,6 +50,10 @@ def split_classes(
         array([2, 3, 4, 6, 7])
     """
     train, validation, test = source.train, source.validation, source.test
+    if not source.class_names:
+        raise ValueError(
+            "`split_by`='classes' needs classes, and the labels are real numbers: leave it out."
+        )
     given = [part for part in (train, validation, test) if part is not None]
     everything = joined(given) if len(given) > 1 else train
     _require_all_classes("the data", everything, source.class_names)
@@ -92,12 +72,21 @@ def split_classes(
     if validation is None:
         for_both += _share(validation_fraction, len(classes))
     _require_two_classes(len(classes), for_test, for_both - for_test, test)
-    return Dataset(
-        source.name,
+    return _dataset(
+        source,
         _of_classes(train, classes[for_both:]),
         _of_classes(train, classes[for_test:for_both]) if validation is None else validation,
         _of_classes(train, classes[:for_test]) if test is None else test,
-        source.class_names,
+    )
+
+
+def _dataset(source: Source, train: Part, validation: Part, test: Part) -> Dataset:
+    """Put parts together; what the preparation learns, it learns from the training part."""
+    preparation = (source.preparation or preparation_for(train.input_shape)).fitted(train)
+    for part in (validation, test):
+        preparation.check(part)
+    return Dataset(
+        source.name, train, validation, test, source.class_names, preparation, source.target_names
     )
 
 
@@ -137,20 +126,27 @@ def _split_off(
 ) -> tuple[Part, Part]:
     """Give the rest, and a stratified part of `count` examples."""
     rest = len(part) - count
+    if min(count, rest) < 1:
+        raise ValueError(
+            f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
+            f"of {len(part)}. Change the fractions, or add examples."
+        )
     if min(count, rest) < len(class_names):
         raise ValueError(
             f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
             f"of {len(part)}; each must hold an example of all {len(class_names)} classes. "
-            "Change the fractions, or add examples."
+            "Change the fractions, or add examples (amounts are no classes: as floats they are "
+            "real numbers)."
         )
-    sizes = np.bincount(part.labels)
-    if sizes.min() < 2:
+    classes = part.labels if class_names else None
+    if classes is not None and (sizes := np.bincount(classes)).min() < 2:
         raise ValueError(
             f"{_listed(class_names, sizes < 2)} has a single example left for two parts, "
-            f"{name} and training. Add examples, or leave the class out."
+            f"{name} and training. Add examples, or leave the class out (amounts are no classes: "
+            "as floats they are real numbers)."
         )
     kept, taken = train_test_split(
-        np.arange(len(part)), test_size=count, stratify=part.labels, random_state=seed
+        np.arange(len(part)), test_size=count, stratify=classes, random_state=seed
     )
     parts = part.subset(np.sort(kept)), part.subset(np.sort(taken))
     for piece, where in zip(parts, ("the training part", f"the {name} part"), strict=True):
@@ -159,12 +155,13 @@ def _split_off(
 
 
 def _require_all_classes(where: str, part: Part, class_names: tuple[str, ...]) -> None:
+    if not class_names:
+        return
     missing = np.bincount(part.labels, minlength=len(class_names)) == 0
     if missing.any():
         raise ValueError(
             f"{_listed(class_names, missing)} has no example in {where} of {len(part)} examples, "
-            "and needs one there: add examples, change the fractions, or number the classes that "
-            "there are with np.unique(y, return_inverse=True)[1]."
+            "and needs one there: add examples, change the fractions, or leave the class out."
         )
 
 

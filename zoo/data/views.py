@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from typing import Any, Self
 
 import numpy as np
 
 from zoo.arguments import integer
-from zoo.data.batches import make_batches
-from zoo.data.dataset import Augmentation, Part
+from zoo.data.part import Part, digest
 
 
 def joined(parts: Sequence[Part]) -> Part:
     """Give a part of the examples of several, in their order.
-
-    Args:
-        parts: Parts of images of one shape.
-
-    Returns:
-        The part. It copies no images.
 
     Example:
         >>> import zoo
@@ -28,7 +19,7 @@ def joined(parts: Sequence[Part]) -> Part:
         >>> len(joined([data.train, data.test]))
         1617
     """
-    return _JoinedPart(parts)
+    return Part(_Joined(parts), np.concatenate([part.labels for part in parts]))
 
 
 def with_rotations(part: Part, num_classes: int | None = None) -> Part:
@@ -57,7 +48,7 @@ def with_rotations(part: Part, num_classes: int | None = None) -> Part:
     Example:
         >>> import zoo
         >>> part = with_rotations(zoo.load_data("digits").train)
-        >>> len(part), part.labels.max(), part.images(np.arange(2)).shape
+        >>> len(part), part.labels.max(), part.examples(np.arange(2)).shape
         (5032, np.int64(39), (2, 8, 8, 1))
     """
     height, width, _ = part.input_shape
@@ -69,64 +60,47 @@ def with_rotations(part: Part, num_classes: int | None = None) -> Part:
     least = int(part.labels.max(initial=-1)) + 1  # 0 where the part is empty
     if num_classes is None:
         num_classes = least
-    return _RotatedPart(part, integer("num_classes", num_classes, minimum=least))
+    num_classes = integer("num_classes", num_classes, minimum=least)
+    turns = np.repeat(np.arange(4), len(part))
+    return Part(_Rotated(part), np.tile(part.labels, 4) + turns * num_classes)
 
 
-class _View:
-    """What these parts share; a `Part`."""
-
-    def __init__(self, labels: np.ndarray, input_shape: tuple[int, int, int]) -> None:
-        self.labels = labels
-        self.input_shape = input_shape
-        self._rows = np.arange(len(labels))  # which of all examples make up the part
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-    def subset(self, indices: np.ndarray) -> Self:
-        smaller = copy.copy(self)
-        smaller.labels, smaller._rows = self.labels[indices], self._rows[indices]
-        return smaller
-
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        seed: int | None = None,
-        first_epoch: int = 0,
-        augment: Augmentation | None = None,
-    ) -> Any:
-        return make_batches(self, batch_size, seed, first_epoch, augment)
-
-
-class _JoinedPart(_View):
+class _Joined:
     def __init__(self, parts: Sequence[Part]) -> None:
-        super().__init__(np.concatenate([part.labels for part in parts]), parts[0].input_shape)
+        self.input_shape = parts[0].input_shape
         self._parts = parts
 
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        rows = self._rows[indices]
-        images = np.empty((len(rows), *self.input_shape), np.float32)
-        for part in self._parts:
-            inside = (rows >= 0) & (rows < len(part))
-            images[inside] = part.images(rows[inside])
-            rows = rows - len(part)
-        return images
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        ends = np.cumsum([len(part) for part in self._parts])
+        of_part = np.searchsorted(ends, rows, side="right")
+        found = np.empty((len(rows), *self.input_shape), self._parts[0].examples([]).dtype)
+        for number, part in enumerate(self._parts):
+            chosen = of_part == number
+            found[chosen] = part.examples(rows[chosen] - (ends[number] - len(part)))
+        return found
+
+    def fingerprint(self) -> str:
+        return digest(*(part.fingerprint().encode() for part in self._parts))
 
 
-class _RotatedPart(_View):
-    def __init__(self, part: Part, num_classes: int) -> None:
-        turns = np.repeat(np.arange(4), len(part))
-        super().__init__(np.tile(part.labels, 4) + turns * num_classes, part.input_shape)
+class _Rotated:
+    def __init__(self, part: Part) -> None:
+        self.input_shape = part.input_shape
         self._part = part
 
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        turns, rows = np.divmod(self._rows[indices], len(self._part))
-        images = self._part.images(rows)
+    def __len__(self) -> int:
+        return 4 * len(self._part)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        turns, places = np.divmod(rows, len(self._part))
+        images = self._part.examples(places)
         for turn in (1, 2, 3):
             chosen = turns == turn
             images[chosen] = np.rot90(images[chosen], turn, axes=(1, 2))
         return images
+
+    def fingerprint(self) -> str:
+        return digest(b"rotated", self._part.fingerprint().encode())

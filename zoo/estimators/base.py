@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,11 +17,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from zoo import arguments as check
-from zoo.data import feed, mapped
-from zoo.data.arrays import ArrayPart
+from zoo.data import Dataset, Part
 from zoo.models.autoencoder import dense_autoencoder
-from zoo.optimizers import learning_rate_callback, make_optimizer
 from zoo.registry import suggestion
+from zoo.tasks import ReconstructionTask
+from zoo.training.fit import fit_model
+from zoo.training.recipe import Recipe
 
 # Rows go through a model so many at a time, the last ones filled up with zeros: how a product
 # rounds depends on the number of rows, and no row's result is to depend on those beside it.
@@ -42,6 +42,13 @@ OWN = (
     "data_range",
     "name",
 )
+
+
+class _RebuildingTask(ReconstructionTask):
+    """Rebuild rows, judged by the loss."""
+
+    objective = "val_loss"
+    direction = "min"
 
 
 class AutoencoderEstimator(BaseEstimator):
@@ -64,6 +71,8 @@ class AutoencoderEstimator(BaseEstimator):
         batch_size: int = 32,
         learning_rate: float = 1e-3,
         learning_rate_schedule: str = "cosine",
+        early_stopping: int | None = None,
+        validation_fraction: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -77,24 +86,13 @@ class AutoencoderEstimator(BaseEstimator):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.verbose = verbose
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
-        """Measure how far rows are from what the autoencoder makes of them.
-
-        Args:
-            X: Rows, (n, n_features_in_).
-            per_feature: Whether to give each feature's error, which tells where a row is odd.
-
-        Returns:
-            Squared errors, in the square of `X`'s unit, float64: (n, n_features_in_), or their
-            means over the features, (n,).
-
-        Raises:
-            ValueError: If `X` is malformed.
-            NotFittedError: If `fit` was not called.
-        """
+        """Measure how far rows are from what the autoencoder makes of them."""
         x = self._rows(X)
         rebuilt = apply(self.decoder_, apply(self.encoder_, x))
         errors = np.square(x.astype(np.float64) - rebuilt)
@@ -106,18 +104,16 @@ class AutoencoderEstimator(BaseEstimator):
         return validate_data(self, X, dtype=np.float32, reset=False)
 
     def _fit_net(self, x: np.ndarray, seed: int) -> keras.Model:
-        """Fit a net.
-
-        Args:
-            x: Rows, float32 (n, features).
-            seed: Decides initial weights, the order of the rows, and what a kind draws.
-
-        Returns:
-            From `features` to `reconstruction`, both in `x`'s units.
-        """
-        epochs = check.integer("epochs", self.epochs)
-        optimizer = make_optimizer("adam", self.learning_rate)
-        schedule = learning_rate_callback(self.learning_rate_schedule, self.learning_rate, epochs)
+        """Fit a net."""
+        recipe = Recipe(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            optimizer="adam",
+            learning_rate=self.learning_rate,
+            learning_rate_schedule=self.learning_rate_schedule,
+            early_stopping=self.early_stopping,
+            seed=seed,
+        )
         mean, scale = center_and_scale(x)
         with _seeded(seed):
             net = dense_autoencoder(
@@ -132,22 +128,20 @@ class AutoencoderEstimator(BaseEstimator):
                 **self._more_arguments(),
             )
         scaled = ((x - mean) / scale).astype(np.float32)
-        part = ArrayPart(scaled, np.zeros(len(scaled), np.int64))
-        batches = mapped(part.batches(self.batch_size, seed=seed), lambda rows, _: (rows, rows))
+        everything = Part(scaled, np.zeros(len(scaled), np.int64))
+        train, validation = everything, everything.subset(np.arange(0))
+        if self.early_stopping:
+            # Another stream than that of the epochs' orders, (seed, 0), (seed, 1), ...
+            order = np.random.default_rng((seed, 0, 2)).permutation(len(x))
+            judged = max(
+                1, round(check.rate("validation_fraction", self.validation_fraction) * len(x))
+            )
+            train, validation = everything.subset(order[judged:]), everything.subset(order[:judged])
+        data = Dataset("rows", train, validation, validation, ("0",))
         # Compiled apart from the net, which is then saved without an optimizer.
         trainer = keras.Model(net.input, net.output)
-        trainer.compile(optimizer, "mse")
-        history = trainer.fit(
-            feed(batches),
-            epochs=epochs,
-            shuffle=False,  # the batches come in an order of their own
-            callbacks=[schedule, keras.callbacks.TerminateOnNaN()],
-            verbose=self.verbose,
-        )
-        if not math.isfinite(history.history["loss"][-1]):
-            raise FloatingPointError(
-                f"The loss is no longer finite with learning_rate={self.learning_rate!r}: lower it."
-            )
+        trainer.compile(recipe.make_optimizer(), "mse")
+        fit_model(trainer, data, _RebuildingTask(), recipe, verbose=self.verbose)
         return _in_units(net, mean, scale)
 
     def _more_arguments(self) -> dict[str, Any]:
@@ -176,11 +170,7 @@ class AutoencoderEstimator(BaseEstimator):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _set_models(self, model: keras.Model) -> None:
-        """Keep what was fitted, and its halves, which have its very layers.
-
-        Args:
-            model: What `_fit_net` gives, or a model with the same layers and more.
-        """
+        """Keep what was fitted, and its halves, which have its very layers."""
         self.model_ = model
         net = model.get_layer("net")
         encoder, decoder = net.get_layer("encoder"), net.get_layer("decoder")
@@ -205,13 +195,6 @@ class AutoencoderEstimator(BaseEstimator):
 def apply(model: keras.Model, x: np.ndarray) -> Any:
     """Apply a model to rows; no row's result depends on the rows beside it.
 
-    Args:
-        model: A model with one input.
-        x: Rows, float32 (n, features).
-
-    Returns:
-        The outputs as arrays of n rows, in the structure that the model gives.
-
     Example:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Identity()])
         >>> apply(model, np.ones((300, 2), "float32")).shape
@@ -231,16 +214,6 @@ def apply(model: keras.Model, x: np.ndarray) -> Any:
 
 def center_and_scale(x: np.ndarray) -> tuple[np.ndarray, float]:
     """Measure where rows lie, and how far they spread.
-
-    Args:
-        x: Rows, (n, features).
-
-    Returns:
-        The mean of each feature, float64 (features,), and one standard deviation for all of them,
-        which keeps their proportions; 1 where all rows are the same.
-
-    Raises:
-        ValueError: If float32 cannot hold the square of the standard deviation.
 
     Example:
         >>> mean, scale = center_and_scale(np.array([[0.0, 1.0], [4.0, 1.0]]))

@@ -40,6 +40,8 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         batch_size: See `AutoencoderTransformer`.
         learning_rate: See `AutoencoderTransformer`.
         learning_rate_schedule: See `AutoencoderTransformer`.
+        early_stopping: See `AutoencoderTransformer`.
+        validation_fraction: See `AutoencoderTransformer`; a share of the rows that are fitted.
         random_state: See `AutoencoderTransformer`; it also decides which rows are held out.
         verbose: See `AutoencoderTransformer`.
 
@@ -83,6 +85,8 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         batch_size: int = 32,
         learning_rate: float = 1e-3,
         learning_rate_schedule: str = "cosine",
+        early_stopping: int | None = None,
+        validation_fraction: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -97,6 +101,8 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
             batch_size=batch_size,
             learning_rate=learning_rate,
             learning_rate_schedule=learning_rate_schedule,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
             random_state=random_state,
             verbose=verbose,
         )
@@ -187,16 +193,6 @@ def conformal_rank(contamination: float, held_out: int) -> int:
 
     If all scores come from one distribution, another one ranks anywhere among them with the same
     probability, and so is below the one of rank k with a probability of k / (held out + 1).
-
-    Args:
-        contamination: The share, above 0 and at most 0.5, which is never exceeded.
-        held_out: Number of held-out scores.
-
-    Returns:
-        The rank from below, 1 for the lowest score.
-
-    Raises:
-        ValueError: If the share is illegal, or smaller than the lowest score's.
 
     Example:
         >>> conformal_rank(0.1, 9), conformal_rank(0.1, 18), conformal_rank(0.1, 19)

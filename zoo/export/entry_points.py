@@ -41,13 +41,7 @@ class EntryPoint:
 def make_entry_points(
     model: keras.Model, signatures: Mapping[str, keras.Model]
 ) -> dict[str, EntryPoint]:
-    """Give the entry points of `model` and of `signatures` by name, once all are known to be fit.
-
-    Raises:
-        TypeError: One is no Keras model.
-        ValueError: One is not built, names no inputs, or has weights that are not finite; or a
-            name cannot be served.
-    """
+    """Give the entry points of `model` and of `signatures`, once all are known to be fit."""
     if signatures.get(DEFAULT_SIGNATURE, model) is not model:
         raise ValueError(
             f"signatures[{DEFAULT_SIGNATURE!r}] is another model than the one to export. "
@@ -122,12 +116,13 @@ def _arguments(model: keras.Model, tensors: Sequence[Any]) -> Any:
 def _output_names(model: keras.Model) -> tuple[str, ...]:
     outputs = model.compute_output_spec(_arguments(model, model.inputs))
     if isinstance(outputs, Mapping):
-        if not all(isinstance(name, str) for name in outputs) or any(
-            keras.tree.is_nested(output) for output in outputs.values()
+        if not all(
+            isinstance(key, str) and isinstance(output, keras.KerasTensor)
+            for key, output in outputs.items()
         ):
             raise ValueError(
-                f"model {model.name!r} has outputs {list(outputs)}, and they cannot be served by "
-                "name. Return a dict with strings for keys and tensors for values."
+                f"model {model.name!r} returns a dict with the keys {list(outputs)}, which must be "
+                "strings, each for one tensor. Name the outputs, and take them out of lists."
             )
         return tuple(outputs)
     sequential = isinstance(model, keras.Sequential)

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ _HALF_TYPES = {types_pb2.DT_HALF, types_pb2.DT_BFLOAT16}
 
 
 def lowest_precision(layers: Iterable[keras.Layer]) -> str:
-    """Give the dtype that decides how exact a model is: half where anything is."""
-    found = {layer.compute_dtype for layer in layers}
-    found |= {caster.dtype for layer in layers for caster, _ in _casters(layer)}
+    """Give the dtype that decides how exact a model is: a half one where a layer computes in it."""
+    found = {
+        dtype
+        for layer in layers
+        for dtype in (layer.compute_dtype, *(vars(each).get("dtype") for each in _steps(layer)))
+    }
     return next((dtype for dtype in reversed(HALF_DTYPES) if dtype in found), "float32")
 
 
@@ -38,15 +41,22 @@ def require_full_weights(weights: Iterable[keras.Variable]) -> None:
 def computing_in_float32(layers: Iterable[keras.Layer]) -> Iterator[None]:
     """Let layers of half precision compute in float32 meanwhile, with the weights they have."""
     with contextlib.ExitStack() as undo:
+
+        def change(thing: Any, attribute: str, value: Any) -> None:
+            undo.callback(setattr, thing, attribute, getattr(thing, attribute))
+            setattr(thing, attribute, value)
+
         for layer in layers:
-            for caster, attribute in _casters(layer):
-                undo.callback(setattr, caster, attribute, caster.dtype)
-                setattr(caster, attribute, "float32")
+            for given in (layer, *_inputs(layer)):  # a model casts to the dtypes of its inputs
+                if getattr(given, "_dtype", None) in HALF_DTYPES:
+                    change(given, "_dtype", "float32")
+            for operation in _steps(layer):
+                if vars(operation).get("dtype") in HALF_DTYPES:
+                    change(operation, "dtype", "float32")
             if layer.compute_dtype in HALF_DTYPES:
                 undo.callback(_renew_constants, layer)
                 # Not by the public setter, which cannot put a DTypePolicyMap back.
-                undo.callback(setattr, layer, "_dtype_policy", layer._dtype_policy)
-                layer._dtype_policy = _in_float32(layer)
+                change(layer, "_dtype_policy", _in_float32(layer))
                 _renew_constants(layer)
         yield
 
@@ -66,22 +76,12 @@ def half_operations(directory: Path) -> list[str]:
     )
 
 
-def _casters(layer: keras.Layer) -> list[tuple[Any, str]]:
-    """Give what casts to half precision besides layers, and the attribute that says so."""
-    if not isinstance(layer, keras.Model):
-        return []
-    graph = getattr(layer, "_functional", None) or layer  # a Sequential holds a Functional
-    found = [(tensor, "_dtype") for tensor in getattr(graph, "inputs", None) or ()]
-    for operation in getattr(graph, "operations", ()):
-        if isinstance(operation, keras.layers.InputLayer):
-            found.append((operation, "_dtype"))
-        elif not isinstance(operation, keras.Layer):  # such as the casts of a mask's inputs
-            found.append((operation, "dtype"))
-    return [
-        (caster, attribute)
-        for caster, attribute in found
-        if getattr(caster, "dtype", None) in HALF_DTYPES
-    ]
+def _steps(layer: keras.Layer) -> Sequence[Any]:
+    return getattr(layer, "operations", ())  # of a Functional model: layers, casts, sums
+
+
+def _inputs(layer: keras.Layer) -> list[keras.KerasTensor]:
+    return (isinstance(layer, keras.Model) and getattr(layer, "inputs", None)) or []
 
 
 def _in_float32(layer: keras.Layer) -> keras.DTypePolicy:

@@ -1,13 +1,11 @@
 """What an export says of itself, in a JSON file beside its graph."""
 
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
-import tensorflow as tf
+from zoo.records import versions, write_json
 
 FILE = "assets.extra/keras_zoo.json"  # TensorFlow leaves this directory to others
 
@@ -33,12 +31,7 @@ def write_metadata(
     directory: Path, metadata: Mapping[str, Any], signatures: dict[str, Any], precision: str
 ) -> None:
     """Write the caller's metadata, and what the export adds, into a SavedModel."""
-    versions = {
-        "keras-zoo": importlib.metadata.version("keras-zoo"),
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-    }
-    added = dict(zip(_ADDED, (signatures, precision, versions), strict=True))
+    added = dict(zip(_ADDED, (signatures, precision, versions()), strict=True))
     file = directory / FILE
     file.parent.mkdir()
-    file.write_text(json.dumps({**metadata, **added}, indent=2))
+    write_json(file, {**metadata, **added})

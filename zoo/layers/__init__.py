@@ -10,6 +10,8 @@ from zoo.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from zoo.layers.low_rank import LowRankLocallyConnected2D
 from zoo.layers.pairs import AbsoluteDifference, Stack, Unstack
 from zoo.layers.penalties import Contraction, GaussianSampling, Penalty, Perturbation, Sparsity
+from zoo.layers.sequences import Steps
+from zoo.layers.tabular import Tabular
 from zoo.layers.threshold import AnomalyThreshold
 from zoo.layers.tied import TiedConv2D, TiedDense, TiedModel
 
@@ -32,6 +34,8 @@ __all__ = [
     "SameProbability",
     "Sparsity",
     "Stack",
+    "Steps",
+    "Tabular",
     "TiedConv2D",
     "TiedDense",
     "TiedModel",

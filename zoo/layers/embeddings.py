@@ -173,12 +173,6 @@ class CosineProxies(keras.layers.Layer):
 def safe_root(squares: Any) -> Any:
     """Give square roots whose gradient at 0 is 0, not infinite.
 
-    Args:
-        squares: Tensor; what rounding made negative counts as 0.
-
-    Returns:
-        Tensor of the same shape.
-
     Example:
         >>> safe_root(ops.convert_to_tensor([4.0, 0.0, -1e-9])).numpy().tolist()
         [2.0, 0.0, 0.0]

@@ -153,7 +153,7 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
         Example:
             >>> layer = LowRankLocallyConnected2D(16, 3, rank=4)
             >>> layer.build((None, 8, 8, 3))
-            >>> float(layer.combining_weights()[0, 0, 0])
+            >>> round(float(layer.combining_weights()[0, 0, 0]), 6)
             0.25
         """
         if self.combining == "free":

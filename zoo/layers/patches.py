@@ -37,13 +37,6 @@ def unfold(x: Any, window: Window) -> Any:
     """Collect the patch that a kernel sees at each position.
 
     One axis after the other takes 2k slices in place of k * k.
-
-    Args:
-        x: Tensor of shape `(height, width, batch, channels)`.
-        window: Size, strides and dilation of the kernels.
-
-    Returns:
-        Tensor of shape `(rows, columns, batch, kernel height * kernel width * channels)`.
     """
     for axis in (1, 0):
         size, stride, step = (values[axis] for values in window)
@@ -58,16 +51,7 @@ def unfold(x: Any, window: Window) -> Any:
 
 
 def fold(patches: Any, shape: tuple[int, int, int], window: Window) -> Any:
-    """Add the values of patches up where they came from: the gradient of `unfold`.
-
-    Args:
-        patches: Tensor of shape `(rows, columns, batch, patch)`.
-        shape: Height, width and channels of the images.
-        window: Size, strides and dilation of the kernels.
-
-    Returns:
-        Tensor of shape `(height, width, batch, channels)`.
-    """
+    """Add the values of patches up where they came from: the gradient of `unfold`."""
     # Two compilations: in one, XLA would add the rows up again for each column.
     rows = compiled(_fold_axis, 0, shape[0], window)(patches)
     return compiled(_fold_axis, 1, shape[1], window)(rows)

@@ -38,22 +38,7 @@ def locally_connected(
     region: Pair,
     training: bool,
 ) -> Any:
-    """Multiply the patch at each position by a kernel, and add a bias.
-
-    Args:
-        inputs: Tensor of four axes.
-        kernel: Tensor of shape `(kernel rows, kernel columns, patch, filters)`; fewer kernels than
-            positions repeat.
-        bias: Tensor of shape `(kernel rows, kernel columns, filters)`, or `None`.
-        window: Size, strides and dilation of the kernels.
-        order: Axes of `inputs` that are height, width, batch and channels.
-        paddings: Zeros before and after height and width.
-        region: Number of neighbouring positions, each way, that use the same kernel.
-        training: Whether a gradient is going to be asked for.
-
-    Returns:
-        Tensor with axes as those of `inputs`.
-    """
+    """Multiply the patch at each position by a kernel, and add a bias."""
     static = (window, order, paddings, region)
     if training and kernel.shape[2] <= MAX_FUSED_PATCH and on_tensorflow():
         return compiled(_layer, True, *static)(inputs, kernel, bias)
@@ -85,16 +70,6 @@ def local_product(x: Any, kernel: Any, window: Window, fused: bool) -> Any:
     """Multiply the patch at each position by the position's own kernel.
 
     The gradient is written by hand: the automatic one of the slices is several times slower.
-
-    Args:
-        x: Tensor of shape `(height, width, batch, channels)`.
-        kernel: Tensor of shape `(rows, columns, patch, filters)`, where `patch` is kernel height *
-            kernel width * channels.
-        window: Size, strides and dilation of the kernels.
-        fused: Whether the compiler makes one loop of it.
-
-    Returns:
-        Tensor of shape `(rows, columns, batch, filters)`.
     """
     rows, columns, patch = map(int, kernel.shape[:3])  # PyTorch exports what is done to its sizes
     batch = x.shape[2] if isinstance(x.shape[2], int) else USUAL_BATCH  # JAX exports a symbol
@@ -154,16 +129,6 @@ def tied_product(x: Any, kernel: Any, bias: Any, window: Window, region: Pair) -
 
     The position (row, column) uses the kernel at `row // region % rows of kernels`, and so for
     columns.
-
-    Args:
-        x: Tensor of shape `(height, width, batch, channels)`.
-        kernel: Tensor of shape `(kernel rows, kernel columns, patch, filters)`.
-        bias: Tensor of shape `(kernel rows, kernel columns, filters)`, or `None`.
-        window: Size, strides and dilation of the kernels.
-        region: Number of neighbouring positions, each way, that use the same kernel.
-
-    Returns:
-        Tensor of shape `(rows, columns, batch, filters)`.
     """
 
     @with_gradient

@@ -11,14 +11,7 @@ from zoo import arguments as check
 
 
 class Tied(keras.layers.Layer):
-    """A layer that also runs backwards, with the transpose of its kernel.
-
-    Args:
-        use_bias: Whether the way forth has a bias.
-        use_transposed_bias: Whether the way back has one.
-        input_dim: Size of the inputs' last axis; `None` takes the first ones', which go forth.
-        **kwargs: As `keras.layers.Layer` takes them.
-    """
+    """A layer that also runs backwards, with the transpose of its kernel."""
 
     kernel: Any
 

@@ -128,16 +128,6 @@ def n_way_accuracy(
 def check_embeddings(embeddings: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Check embeddings and their labels.
 
-    Args:
-        embeddings: (examples, embedding_dim), finite, at least one.
-        labels: (examples,) or (examples, 1), of any type.
-
-    Returns:
-        Both as arrays, labels of shape (examples,).
-
-    Raises:
-        ValueError: If they are something else.
-
     Example:
         >>> check_embeddings([[1, 2]], ["a"])
         (array([[1, 2]]), array(['a'], dtype='<U1'))

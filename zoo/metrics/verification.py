@@ -110,16 +110,6 @@ def tar_at_far(same: Any, distances: Any, far: float) -> OperatingPoint:
 def check_pairs(same: Any, distances: Any) -> tuple[np.ndarray, np.ndarray]:
     """Check labels and distances of pairs.
 
-    Args:
-        same: 1 for pairs of the same class, 0 for others, (pairs,) or (pairs, 1).
-        distances: Of the pairs, (pairs,) or (pairs, 1).
-
-    Returns:
-        Both, as (pairs,), the distances in float64.
-
-    Raises:
-        ValueError: See `roc_auc`.
-
     Example:
         >>> check_pairs([True, False], [[0.5], [2]])
         (array([1, 0]), array([0.5, 2. ]))

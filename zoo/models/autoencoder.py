@@ -8,13 +8,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import keras
-from keras import layers
-
 from zoo import arguments as check
+from zoo._lazy import keras, layers, zoo_layers
 from zoo.blocks import POOLINGS, conv_block, dense_block, doubled
 from zoo.bottleneck import Bottleneck
-from zoo.layers import TiedConv2D, TiedDense, TiedModel
 from zoo.registry import register
 
 DENSE: dict[str, dict[str, Any]] = {
@@ -169,7 +166,7 @@ def dense_autoencoder(
     x = next(back, layers.Dense(ends.size, name="output"))(x)
     if len(inputs.shape) > 2:
         x = layers.Reshape(inputs.shape[1:], name="image_shape")(x)
-    return ends.join(encoder, codes, x, name=name, model=TiedModel if tied else keras.Model)
+    return ends.join(encoder, codes, x, name=name, tied=tied)
 
 
 @register(
@@ -295,7 +292,9 @@ def conv_autoencoder(
     x = layers.Dropout(dropout, name="dropout")(x) if dropout else x
     code: Any = layers.Dense(ends.latent_dim, name="code")
     if tied:
-        code = TiedDense(ends.latent_dim, use_transposed_bias=not batch_norm, name="code")
+        code = zoo_layers.TiedDense(
+            ends.latent_dim, use_transposed_bias=not batch_norm, name="code"
+        )
     encoder = keras.Model(image, ends.latent(x, code), name="encoder")
 
     codes = ends.codes()
@@ -324,7 +323,7 @@ def conv_autoencoder(
             )
     last = layers.Conv2D(image.shape[-1], kernel_size, padding="same", name="output")
     x = next(back, last)(x)
-    return ends.join(encoder, codes, x, name=name, model=TiedModel if tied else keras.Model)
+    return ends.join(encoder, codes, x, name=name, tied=tied)
 
 
 def _dense_layers(
@@ -338,7 +337,9 @@ def _dense_layers(
         bias = is_code or not batch_norm
         if tied:
             back = index == 1 or not batch_norm  # the first one's way back makes the output
-            made.append(TiedDense(units, use_bias=bias, use_transposed_bias=back, name=name))
+            made.append(
+                zoo_layers.TiedDense(units, use_bias=bias, use_transposed_bias=back, name=name)
+            )
         else:
             made.append(layers.Dense(units, use_bias=bias, name=name))
     return made
@@ -354,7 +355,7 @@ def _tied_convs(
         for index in range(1, count + 1)
     ]
     return [
-        TiedConv2D(
+        zoo_layers.TiedConv2D(
             width,
             kernel_size,
             use_bias=not batch_norm,

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-from keras import layers
-
 from zoo import arguments as check
+from zoo._lazy import keras, layers
 from zoo.blocks import POOLINGS, classifier_head, conv_block, dense_block
 from zoo.registry import register
 
+# What makes a vector of the last block: a layer of Keras.
 HEADS = {
-    "flatten": layers.Flatten,
-    "global_average": layers.GlobalAveragePooling2D,
-    "global_max": layers.GlobalMaxPooling2D,
+    "flatten": "Flatten",
+    "global_average": "GlobalAveragePooling2D",
+    "global_max": "GlobalMaxPooling2D",
 }
 
 VGG: dict[str, Any] = dict(
@@ -148,7 +147,7 @@ def cascade_cnn(
     image = x = keras.Input(input_shape, name="image")
     for index, (size, count) in enumerate(zip(filters, convs, strict=True), start=1):
         x = conv_block(x, size, convs=count, name=f"block{index}", **block)
-    x = HEADS[head](name=head)(x)
+    x = getattr(layers, HEADS[head])(name=head)(x)
     x = _dense_layers(x, dense_units, activation, batch_norm, dropout, skip_connections=False)
     return keras.Model(image, classifier_head(x, num_classes, classifier_activation), name=name)
 
@@ -160,7 +159,7 @@ def cascade_cnn(
     variants=MLPS,
 )
 def mlp(
-    input_shape: Sequence[int | None] = (28, 28, 1),
+    input_shape: Sequence[int] = (28, 28, 1),
     num_classes: int = 10,
     *,
     hidden_units: Sequence[int] = (256, 128),
@@ -171,10 +170,11 @@ def mlp(
     classifier_activation: Any = "softmax",
     name: str = "mlp",
 ) -> keras.Model:
-    """Classify images, taken as plain vectors, by a stack of dense layers.
+    """Classify examples, taken as plain vectors, by a stack of dense layers.
 
     Args:
-        input_shape: Height, width and channels of the images, float32 in [0, 1].
+        input_shape: Height, width and channels of images, float32 in [0, 1]; `(features,)` of
+            vectors; or `(time, features)`.
         num_classes: Number of classes; 0 builds the headless model, whose output are features.
         hidden_units: Number of units, one entry a hidden layer.
         activation: Name of a Keras activation, or a callable.
@@ -188,9 +188,10 @@ def mlp(
         name: The model's name.
 
     Returns:
-        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, to
-        `probabilities` (`logits` with a linear classifier), `(batch, num_classes)`, or to
-        `features`, `(batch, size)`.
+        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, or
+        `features`, `(batch, *input_shape)`, to `probabilities` (`logits` with a linear
+        classifier), `(batch, num_classes)`, or, headless, to `features` (of images) or `hidden`,
+        `(batch, size)`.
 
     Raises:
         ValueError: If an argument is illegal.
@@ -199,19 +200,21 @@ def mlp(
         >>> mlp((8, 8, 1), 10, hidden_units=(64, 32)).count_params()
         6858
     """
-    input_shape = check.image_shape("input_shape", input_shape)
+    input_shape = check.integers("input_shape", input_shape)
     num_classes = check.integer("num_classes", num_classes, minimum=0)
     hidden_units = check.integers("hidden_units", hidden_units)
     check.activation("activation", activation)
     check.flag("batch_norm", batch_norm)
     check.flag("skip_connections", skip_connections)
-    if None in input_shape:
-        raise ValueError(f"`input_shape` must be fixed, received {input_shape}.")
+    if len(input_shape) > 3:
+        raise ValueError(f"`input_shape` must have 1 to 3 sizes, received {input_shape}.")
 
-    image = keras.Input(input_shape, name="image")
-    x = layers.Flatten(name="flatten")(image)
+    inputs = keras.Input(input_shape, name="image" if len(input_shape) == 3 else "features")
+    x = layers.Flatten(name="flatten")(inputs)
     x = _dense_layers(x, hidden_units, activation, batch_norm, dropout, skip_connections)
-    return keras.Model(image, classifier_head(x, num_classes, classifier_activation), name=name)
+    names = {} if len(input_shape) == 3 else {"features": "hidden"}  # the input has the name
+    outputs = classifier_head(x, num_classes, classifier_activation, **names)
+    return keras.Model(inputs, outputs, name=name)
 
 
 def _dense_layers(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-from keras import layers
-
 from zoo import arguments as check
+from zoo._lazy import keras, layers
 from zoo.models.cascade import HEADS as TRUNK_HEADS
 from zoo.models.cascade import cascade_cnn
 from zoo.models.face import face_cnn

@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-from keras import layers
-
 from zoo import arguments as check
+from zoo._lazy import keras, layers, zoo_layers
 from zoo.blocks import MOMENTUM, classifier_head, conv_block, dense_block
-from zoo.layers import BatchNormalization, LocallyConnected2D, LowRankLocallyConnected2D
 from zoo.registry import register
-
-SHARINGS = {
-    "local": LocallyConnected2D,
-    "low_rank": LowRankLocallyConnected2D,
-    "shared": layers.Conv2D,
-}
 
 
 @register(
@@ -87,7 +78,12 @@ def face_cnn(
     num_local_blocks = check.integer("num_local_blocks", num_local_blocks, minimum=0)
     first_filters = check.integer("first_filters", first_filters)
     local_filters = check.integer("local_filters", local_filters)
-    layer = SHARINGS[check.one_of("sharing", sharing, SHARINGS)]
+    sharings = {
+        "local": zoo_layers.LocallyConnected2D,
+        "low_rank": zoo_layers.LowRankLocallyConnected2D,
+        "shared": layers.Conv2D,
+    }
+    layer = sharings[check.one_of("sharing", sharing, sharings)]
     rank = check.integer("rank", rank)
     embedding_dim = check.integer("embedding_dim", embedding_dim)
     activation = check.activation("activation", activation)
@@ -110,7 +106,7 @@ def face_cnn(
             local_filters, 3, padding="same", use_bias=not batch_norm, name=prefix, **mixture
         )(x)
         if batch_norm:
-            x = BatchNormalization(momentum=MOMENTUM, name=f"{prefix}_bn")(x)
+            x = zoo_layers.BatchNormalization(momentum=MOMENTUM, name=f"{prefix}_bn")(x)
         x = layers.Activation(activation, name=f"{prefix}_activation")(x)
     x = layers.Flatten(name="flatten")(x)
     x = dense_block(
@@ -191,9 +187,9 @@ def deepface(
     x = layers.Conv2D(c1, 11, activation=activation, name="C1")(x)
     x = layers.MaxPooling2D(3, strides=2, padding="same", name="M2")(x)
     x = layers.Conv2D(c3, 9, activation=activation, name="C3")(x)
-    x = LocallyConnected2D(l4, 9, activation=activation, name="L4")(x)
-    x = LocallyConnected2D(l5, 7, strides=2, activation=activation, name="L5")(x)
-    x = LocallyConnected2D(l6, 5, activation=activation, name="L6")(x)
+    x = zoo_layers.LocallyConnected2D(l4, 9, activation=activation, name="L4")(x)
+    x = zoo_layers.LocallyConnected2D(l5, 7, strides=2, activation=activation, name="L5")(x)
+    x = zoo_layers.LocallyConnected2D(l6, 5, activation=activation, name="L6")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(embedding_dim, activation=activation, name="F7")(x)
     x = layers.Dropout(dropout, name="F7_dropout")(x)
@@ -267,14 +263,16 @@ def deepid(
 
     third = layers.Conv2D(conv3, 3, activation=activation, name="conv3")
     if region is not None:
-        third = LocallyConnected2D(conv3, 3, activation=activation, region=region, name="conv3")
+        third = zoo_layers.LocallyConnected2D(
+            conv3, 3, activation=activation, region=region, name="conv3"
+        )
     image = x = _image(input_shape, 31)
     x = layers.Conv2D(conv1, 4, activation=activation, name="conv1")(x)
     x = layers.MaxPooling2D(2, name="pool1")(x)
     x = layers.Conv2D(conv2, 3, activation=activation, name="conv2")(x)
     x = layers.MaxPooling2D(2, name="pool2")(x)
     fine = layers.MaxPooling2D(2, name="pool3")(third(x))
-    coarse = LocallyConnected2D(conv4, 2, activation=activation, name="conv4")(fine)
+    coarse = zoo_layers.LocallyConnected2D(conv4, 2, activation=activation, name="conv4")(fine)
     parts = [
         layers.Flatten(name="flatten_pool3")(fine),
         layers.Flatten(name="flatten_conv4")(coarse),

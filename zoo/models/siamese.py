@@ -5,20 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
-from keras import layers
-
 from zoo import arguments as check
-from zoo.layers import (
-    AbsoluteDifference,
-    CosineProxies,
-    Distance,
-    SameProbability,
-    Stack,
-    UnitLength,
-    Unstack,
-)
-from zoo.layers.embeddings import DISTANCES
+from zoo._lazy import keras, layers, zoo_layers
 from zoo.transfer import layer_outputs
 
 HEADS = ("distance", "logistic")
@@ -78,27 +66,29 @@ def siamese(
         True
     """
     check.one_of("head", head, HEADS)
-    check.one_of("metric", metric, DISTANCES)
+    check.one_of("metric", metric, zoo_layers.embeddings.DISTANCES)
     check.flag("normalize", normalize)
     check_trunk(trunk)
     shared, branch = _parted(trunk, shared_layers)
     shape, dtype = shared.input.shape[1:], shared.input.dtype
     left, right = (keras.Input(shape, name=side, dtype=dtype) for side in ("left", "right"))
-    pair = Unstack(name="unstack")(shared(Stack(name="stack")(left, right)))
+    pair = zoo_layers.Unstack(name="unstack")(shared(zoo_layers.Stack(name="stack")(left, right)))
     if branch is not None:
         copy = keras.models.clone_model(branch)
         copy.set_weights(branch.get_weights())
         pair = (_named(branch, "left_branch")(pair[0]), _named(copy, "right_branch")(pair[1]))
     if normalize:
-        unit = UnitLength(dtype="float32", name="unit_length")
+        unit = zoo_layers.UnitLength(dtype="float32", name="unit_length")
         pair = tuple(unit(half) for half in pair)
     if head == "logistic":
-        x = AbsoluteDifference(dtype="float32", name="difference")(*pair)
+        x = zoo_layers.AbsoluteDifference(dtype="float32", name="difference")(*pair)
         x = layers.Dense(1, dtype="float32", name="logistic")(x)
-        outputs = SameProbability(dtype="float32", name="probabilities")(x)
+        outputs = zoo_layers.SameProbability(dtype="float32", name="probabilities")(x)
     else:
         largest = largest_distance(trunk, metric, normalize)
-        outputs = Distance(metric, largest=largest, dtype="float32", name="distance")(*pair)
+        outputs = zoo_layers.Distance(metric, largest=largest, dtype="float32", name="distance")(
+            *pair
+        )
     return keras.Model([left, right], outputs, name=name)
 
 
@@ -135,20 +125,14 @@ def embedding(trunk: keras.Model, *, num_classes: int = 0, name: str = "embeddin
     check_trunk(trunk)
     shared, _ = _parted(trunk, None)
     image = keras.Input(shared.input.shape[1:], name=shared.input.name, dtype=shared.input.dtype)
-    x = UnitLength(dtype="float32", name="embedding")(shared(image))
+    x = zoo_layers.UnitLength(dtype="float32", name="embedding")(shared(image))
     if num_classes:
-        x = CosineProxies(num_classes, dtype="float32", name="cosines")(x)
+        x = zoo_layers.CosineProxies(num_classes, dtype="float32", name="cosines")(x)
     return keras.Model(image, x, name=name)
 
 
 def check_trunk(trunk: Any) -> None:
     """Check that a model gives embeddings.
-
-    Args:
-        trunk: See `siamese`.
-
-    Raises:
-        ValueError: If it does not.
 
     Example:
         >>> import zoo
@@ -179,14 +163,6 @@ def check_trunk(trunk: Any) -> None:
 
 def largest_distance(trunk: keras.Model, metric: str, normalize: bool) -> float | None:
     """Give the largest distance that embeddings of a trunk can have.
-
-    Args:
-        trunk: See `siamese`.
-        metric: "euclidean" or "manhattan"; cosine distances are at most 2.
-        normalize: Whether the embeddings are of length 1.
-
-    Returns:
-        The distance; `None` if there is no bound.
 
     Example:
         >>> trunk = keras.Sequential([keras.Input((8,)), layers.Dense(4, activation="sigmoid")])

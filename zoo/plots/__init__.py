@@ -3,7 +3,7 @@
 from zoo.plots.images import image_rows, latent_scatter
 from zoo.plots.pairs import distance_histogram, image_pairs, roc_curve
 from zoo.plots.rates import rate_distortion
-from zoo.plots.training import confusion_matrix, learning_curves
+from zoo.plots.training import confusion_matrix, learning_curves, predicted_values
 
 __all__ = [
     "confusion_matrix",
@@ -12,6 +12,7 @@ __all__ = [
     "image_rows",
     "latent_scatter",
     "learning_curves",
+    "predicted_values",
     "rate_distortion",
     "roc_curve",
 ]

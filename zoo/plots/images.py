@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from zoo.plots.parts import plain, show_image
+from zoo.plots.parts import plain, show_image, written
 
 
-def image_rows(rows: Mapping[str, np.ndarray], path: Path) -> Path:
+def image_rows(rows: Mapping[str, np.ndarray], path: Path | None = None) -> Path | Any:
     """Draw rows of images, one above the other.
 
     Args:
         rows: Images `(count, height, width, channels)`, values in [0, 1], by what they are; one or
             three channels are shown as grey or colour, else the first.
-        path: Where to write the picture.
+        path: Where to write the picture; without one, nothing is written.
 
     Returns:
-        `path`.
+        `path`, or the figure where none is given.
 
     Example:
         >>> import tempfile
@@ -40,23 +41,22 @@ def image_rows(rows: Mapping[str, np.ndarray], path: Path) -> Path:
         for cell, image in zip(axes, images, strict=False):
             show_image(cell, image)
         axes[0].text(-0.15, 0.5, plain(name), ha="right", va="center", transform=axes[0].transAxes)
-    figure.savefig(path, dpi=120)
-    return path
+    return written(figure, path)
 
 
 def latent_scatter(
-    codes: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path
-) -> Path:
+    codes: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path | None = None
+) -> Path | Any:
     """Draw codes in the plane, coloured by class; long ones by their two main components.
 
     Args:
         codes: Codes, `(examples, latent_dim)`.
         labels: True labels, integers `(examples,)`; they only give the colours.
         class_names: Names of the classes, by label.
-        path: Where to write the picture.
+        path: Where to write the picture; without one, nothing is written.
 
     Returns:
-        `path`.
+        `path`, or the figure where none is given.
 
     Example:
         >>> import tempfile
@@ -89,5 +89,4 @@ def latent_scatter(
         ylabel=names[1],
         title=f"{len(codes)} test examples, codes of {latent_dim} values",
     )
-    figure.savefig(path, dpi=120)
-    return path
+    return written(figure, path)

@@ -13,22 +13,26 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from zoo.metrics.verification import OperatingPoint, check_pairs, equal_error_rate, roc_auc
-from zoo.plots.parts import plain, show_image
+from zoo.plots.parts import plain, show_image, written
 
 
 def roc_curve(
-    same: np.ndarray, distances: np.ndarray, path: Path, *, point: OperatingPoint | None = None
-) -> Path:
+    same: np.ndarray,
+    distances: np.ndarray,
+    path: Path | None = None,
+    *,
+    point: OperatingPoint | None = None,
+) -> Path | Any:
     """Draw the share of same pairs that are accepted by the share of others that are.
 
     Args:
         same: 1 for pairs of the same class, 0 for others, `(pairs,)`.
         distances: Of the pairs, `(pairs,)`.
-        path: Where to write the picture.
+        path: Where to write the picture; without one, nothing is written.
         point: An operating point to mark, such as `zoo.metrics.tar_at_far` gives.
 
     Returns:
-        `path`.
+        `path`, or the figure where none is given.
 
     Raises:
         ValueError: As `zoo.metrics.roc_auc` does.
@@ -66,23 +70,26 @@ def roc_curve(
     )
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    figure.savefig(path, dpi=120)
-    return path
+    return written(figure, path)
 
 
 def distance_histogram(
-    same: np.ndarray, distances: np.ndarray, path: Path, *, threshold: float | None = None
-) -> Path:
+    same: np.ndarray,
+    distances: np.ndarray,
+    path: Path | None = None,
+    *,
+    threshold: float | None = None,
+) -> Path | Any:
     """Draw how far apart same pairs are, and different ones.
 
     Args:
         same: 1 for pairs of the same class, 0 for others, `(pairs,)`.
         distances: Of the pairs, `(pairs,)`.
-        path: Where to write the picture.
+        path: Where to write the picture; without one, nothing is written.
         threshold: The largest distance that is accepted, drawn as a line.
 
     Returns:
-        `path`.
+        `path`, or the figure where none is given.
 
     Raises:
         ValueError: As `zoo.metrics.roc_auc` does.
@@ -116,21 +123,20 @@ def distance_histogram(
     axes.set(xlabel="distance", ylabel="density")
     axes.margins(x=0.01)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(path, dpi=120)
-    return path
+    return written(figure, path)
 
 
-def image_pairs(pairs: Mapping[str, tuple[Any, Any, Any]], path: Path) -> Path:
+def image_pairs(pairs: Mapping[str, tuple[Any, Any, Any]], path: Path | None = None) -> Path | Any:
     """Draw rows of image pairs, the distance beneath each; for instance the hardest mistakes.
 
     Args:
         pairs: Left images and right ones, both `(count, height, width, channels)`, values in
             [0, 1], and their distances, `(count,)`, by the title of their row. A row without pairs
             says so.
-        path: Where to write the picture.
+        path: Where to write the picture; without one, nothing is written.
 
     Returns:
-        `path`.
+        `path`, or the figure where none is given.
 
     Raises:
         ValueError: If a row's three parts are not of one length.
@@ -171,8 +177,7 @@ def image_pairs(pairs: Mapping[str, tuple[Any, Any, Any]], path: Path) -> Path:
                 xycoords="axes fraction", textcoords="offset points", ha="center", va="top"
             )
             cell.annotate(f"{distance:.3g}", (0.5, 0), (0, -4), **below)
-    figure.savefig(path, dpi=120)
-    return path
+    return written(figure, path)
 
 
 def _height(images: Any) -> float:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 
 def plain(text: object) -> str:
     """Give a text that matplotlib shows as it is.
-
-    Args:
-        text: What to show.
-
-    Returns:
-        The text, in which no $ begins a formula.
 
     Example:
         >>> print(plain("5 $"))
@@ -25,14 +23,22 @@ def plain(text: object) -> str:
 def show_image(axes: Axes, image: np.ndarray) -> None:
     """Show an image.
 
-    Args:
-        axes: Where.
-        image: (height, width, channels), values in [0, 1]; one or three channels are shown as grey
-            or colour, else the first.
-
     Example:
         >>> from matplotlib.figure import Figure
         >>> show_image(Figure().subplots(), np.zeros((8, 8, 1)))
     """
     colour = image.shape[-1] == 3
     axes.imshow(np.clip(image if colour else image[..., 0], 0, 1), "gray", vmin=0, vmax=1)
+
+
+def written(figure: Figure, path: Path | None, dpi: int = 120) -> Path | Any:
+    """Write a figure where a path is given, else hand it over.
+
+    Example:
+        >>> written(Figure(), None)
+        <Figure size 640x480 with 0 Axes>
+    """
+    if path is None:  # the type says Any, so that callers with a path need not tell the two apart
+        return figure
+    figure.savefig(path, dpi=dpi)
+    return path

@@ -8,18 +8,18 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo.plots.parts import plain
+from zoo.plots.parts import plain, written
 
 
-def rate_distortion(curves: Mapping[str, Sequence[Any]], path: Path) -> Path:
+def rate_distortion(curves: Mapping[str, Sequence[Any]], path: Path | None = None) -> Path | Any:
     """Draw quality by rate, a line for each codec.
 
     Args:
         curves: Points with `bits_per_pixel` and `psnr`, by name; see `zoo.codec.rate_distortion`.
-        path: Where to write the picture.
+        path: Where to write the picture; without one, nothing is written.
 
     Returns:
-        `path`.
+        `path`, or the figure where none is given.
 
     Example:
         >>> import tempfile
@@ -37,5 +37,4 @@ def rate_distortion(curves: Mapping[str, Sequence[Any]], path: Path) -> Path:
     axes.set(xlabel="bits per pixel", ylabel="PSNR in dB", xscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    figure.savefig(path, dpi=120)
-    return path
+    return written(figure, path)

@@ -1,27 +1,28 @@
-"""Pictures of a training: learning curves and the confusion matrix."""
+"""Pictures of a training: learning curves, the confusion matrix, predicted values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix as count_confusions
 
-from zoo.plots.parts import plain
+from zoo.plots.parts import plain, written
 
 
-def learning_curves(history: Mapping[str, Sequence[float]], path: Path) -> Path:
+def learning_curves(history: Mapping[str, Sequence[float]], path: Path | None = None) -> Path | Any:
     """Draw the loss and each metric by epoch, training beside validation.
 
     Args:
         history: Values by name, one an epoch; those of the validation part begin with `val_`.
-        path: Where to write the picture.
+        path: Where to write the picture; without one, nothing is written.
 
     Returns:
-        `path`.
+        `path`, or the figure where none is given.
 
     Example:
         >>> import tempfile
@@ -45,23 +46,22 @@ def learning_curves(history: Mapping[str, Sequence[float]], path: Path) -> Path:
         axes.grid(alpha=0.3)
         if f"val_{name}" in history:
             axes.legend()
-    figure.savefig(path, dpi=120)
-    return path
+    return written(figure, path)
 
 
 def confusion_matrix(
-    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], path: Path
-) -> Path:
+    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], path: Path | None = None
+) -> Path | Any:
     """Draw how often each class was taken for each class.
 
     Args:
         labels: True labels, integers `(examples,)`.
         predicted: Predicted labels, integers `(examples,)`.
         class_names: Names of the classes, by label.
-        path: Where to write the picture.
+        path: Where to write the picture; without one, nothing is written.
 
     Returns:
-        `path`.
+        `path`, or the figure where none is given.
 
     Example:
         >>> import tempfile
@@ -95,8 +95,38 @@ def confusion_matrix(
         ylabel="true",
         title=f"{counts.sum()} test examples, accuracy {accuracy:.2%}",
     )
-    figure.savefig(path, dpi=120)
-    return path
+    return written(figure, path)
+
+
+def predicted_values(
+    labels: np.ndarray, found: np.ndarray, names: Sequence[str], path: Path | None = None
+) -> Any:
+    """Draw predicted values over true ones, target by target; on the diagonal they are equal.
+
+    Args:
+        labels: True values, `(examples, targets)`.
+        found: Predicted values, `(examples, targets)`.
+        names: Names of the targets.
+        path: Where to write the picture; without one, nothing is written.
+
+    Returns:
+        `path`, or the figure.
+
+    Example:
+        >>> import tempfile
+        >>> values = np.array([[1.0], [2.0], [3.0]])
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = Path(directory) / "values.png"
+        ...     predicted_values(values, values + 0.1, ["income"], path).exists()
+        True
+    """
+    figure = Figure(figsize=(4 * len(names), 4), layout="constrained")
+    for index, axes in enumerate(figure.subplots(1, len(names), squeeze=False)[0]):
+        axes.plot(labels[:, index], found[:, index], ".", alpha=0.5)
+        axes.axline((float(labels[0, index]),) * 2, slope=1, color="black", linewidth=0.8)
+        axes.set(title=plain(names[index]), xlabel="true", ylabel="predicted")
+        axes.grid(alpha=0.3)
+    return written(figure, path)
 
 
 def _plain_name(key: str) -> str:

@@ -3,34 +3,95 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
 from zoo.arguments import one_of
-from zoo.data import Dataset, Part
+from zoo.data import Dataset, Part, feed
+from zoo.registry import create
+
+BATCH = 256  # examples at a time, where nothing is learned
 
 
+@dataclasses.dataclass(frozen=True)
 class Task(abc.ABC):
     """What a model is trained for.
 
     A task joins a model and a data set: it says which builder arguments the data decide, makes
-    batches, compiles, evaluates, and names the signatures that an export carries.
+    batches, compiles, evaluates, predicts, and names the signatures that an export carries. Tasks
+    are frozen dataclasses. A subclass with a `name` of its own is known by that name.
     """
 
     name: ClassVar[str]
     """The name that registry entries and configurations use."""
-    objective: str
+    objective: ClassVar[str]
     """The entry of `fit`'s history that a search improves."""
-    direction: str
+    direction: ClassVar[str]
     """Whether the objective is to rise ("max") or to fall ("min")."""
+    has_classes: ClassVar[bool] = False
+    """Whether labels are classes that can be weighted and smoothed."""
     split_by: ClassVar[str] = "examples"
     """How data are to be split, as `zoo.load_data` takes it."""
 
     def __init_subclass__(cls) -> None:
-        """Make the task known under its name."""
-        _tasks[cls.name] = cls
+        """Make a task known under a name of its own."""
+        if "name" in vars(cls):
+            known = _tasks.get(cls.name)
+            if known is not None and known.__qualname__ != cls.__qualname__:
+                raise ValueError(f"There is a task {cls.name!r} already: choose another `name`.")
+            _tasks[cls.name] = cls
+
+    @property
+    def label(self) -> str:
+        """How a run records the task: its name, if it is known by that, or its class."""
+        cls = type(self)
+        return cls.name if _tasks.get(cls.name) is cls else f"{cls.__module__}.{cls.__qualname__}"
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the task's values, by name."""
+        return dataclasses.asdict(self)
+
+    def build(self, name: str, data: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
+        """Build a registered model that fits the data, with their preparation inside.
+
+        Args:
+            name: A registered name.
+            data: What it will be trained on.
+            arguments: The builder's, beside those that the data decide.
+
+        Returns:
+            An uncompiled model.
+
+        Raises:
+            ValueError: If an argument is illegal, or the model does not fit the data.
+        """
+        model = create(name, **{**self.model_arguments(data), **arguments})
+        self.check(model, data)
+        return self.adapt(model, data)
+
+    def adapt(self, model: keras.Model, data: Dataset) -> keras.Model:
+        """Put around a model what the data need inside it.
+
+        Args:
+            model: A model that fits the data.
+            data: What it will be trained on.
+
+        Returns:
+            The model with the data's preparation in front, or itself where there is none.
+        """
+        layer = data.preparation.layer()
+        if layer is None:
+            return model
+        inputs = keras.Input(data.preparation.input_shape, name=model.inputs[0].name)
+        # `call` runs the same layers on other tensors, so the model stays flat; as a layer it would
+        # hide its encoder and the name of its output.
+        outputs = model.call(layer(inputs))
+        return type(model)(inputs, outputs, name=model.name)
 
     @abc.abstractmethod
     def model_arguments(self, data: Dataset) -> dict[str, Any]:
@@ -60,7 +121,7 @@ class Task(abc.ABC):
         """Make batches that `fit` takes.
 
         Args:
-            model: The model that is given them.
+            model: The model that is given them, compiled.
             part: A part of a data set.
             batch_size: Number of examples in a batch.
             **options: `seed`, `first_epoch` and `augment`, as `Part.batches` takes them.
@@ -77,6 +138,36 @@ class Task(abc.ABC):
             model: The model.
             optimizer: Its optimizer.
         """
+
+    def class_weights(self, data: Dataset, wanted: Any) -> dict[int, float]:
+        """Give each class's weight, as `fit` takes it; for tasks that have classes.
+
+        Args:
+            data: What is trained on.
+            wanted: As `zoo.Recipe` takes it.
+
+        Returns:
+            Weight by number of the class.
+        """
+        raise NotImplementedError(f"The task {self.name!r} has no classes.")
+
+    @abc.abstractmethod
+    def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell what a model makes of examples.
+
+        Args:
+            model: The trained model.
+            x: Examples, ready for the model.
+            data: What `Dataset.description` gave.
+
+        Returns:
+            Arrays by name, with one entry an example.
+        """
+
+    def remark(self, data: Dataset, metrics: Mapping[str, float]) -> str | None:
+        """Say so if the metrics of the test part are no better than chance."""
+        del data, metrics
+        return None
 
     @abc.abstractmethod
     def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
@@ -112,7 +203,7 @@ class Task(abc.ABC):
         Returns:
             Arguments of `fit`: `validation_data`, or `callbacks` that log the objective.
         """
-        return {"validation_data": self.batches(model, part, 256)} if len(part) else {}
+        return {"validation_data": self.batches(model, part, BATCH)} if len(part) else {}
 
     def finish(self, model: keras.Model, data: Dataset) -> None:  # noqa: B027
         """Settle what follows from trained weights, before the model is judged and kept.
@@ -123,7 +214,7 @@ class Task(abc.ABC):
         """
 
     def evaluate(
-        self, model: keras.Model, part: Part, *, batch_size: int = 256
+        self, model: keras.Model, part: Part, *, batch_size: int = BATCH
     ) -> dict[str, float]:
         """Evaluate a compiled model.
 
@@ -142,17 +233,28 @@ class Task(abc.ABC):
 _tasks: dict[str, type[Task]] = {}
 
 
+def check_input(model: keras.Model, data: Dataset) -> None:
+    """Check that every input of a model takes the examples."""
+    for tensor in model.inputs:
+        taken, given = tuple(tensor.shape[1:]), data.input_shape
+        fits = len(taken) == len(given) and all(
+            size in (None, wanted) for size, wanted in zip(taken, given, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"Model {model.name!r} takes examples of shape {taken}, but data {data.name!r} has "
+                f"{given}: build it with that `input_shape`."
+            )
+
+
+def outputs_of(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """Apply a model to examples, batch by batch."""
+    part = Part(x, np.zeros(len(x), np.int64))
+    return model.predict(feed(part.batches(BATCH)), verbose=0)
+
+
 def get_task(task: str | Task) -> Task:
     """Find a task.
-
-    Args:
-        task: The task's name, or a task.
-
-    Returns:
-        The task.
-
-    Raises:
-        ValueError: If the name is unknown.
 
     Example:
         >>> import zoo.tasks
@@ -160,3 +262,21 @@ def get_task(task: str | Task) -> Task:
         'val_accuracy'
     """
     return task if isinstance(task, Task) else _tasks[one_of("task", task, _tasks)]()
+
+
+def task_for(task: str, data: Dataset) -> str:
+    """Choose the task of a model on data: with real numbers as labels, none classifies.
+
+    Args:
+        task: What the model is registered for.
+        data: The data.
+
+    Returns:
+        The task's name.
+
+    Example:
+        >>> import zoo
+        >>> task_for("classification", zoo.load_data("digits"))
+        'classification'
+    """
+    return "regression" if task == "classification" and data.is_regression else task

@@ -1,52 +1,49 @@
-"""One label out of several for each image."""
+"""One class out of several for each example."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
-from zoo import plots
-from zoo.data import Dataset, Part, feed
-from zoo.tasks.base import Task
+from zoo.data import Dataset, Part, feed, mapped
+from zoo.tasks.base import BATCH, Task, check_input, outputs_of
 
 
+@dataclass(frozen=True)
 class ClassificationTask(Task):
-    """Give each image one of `num_classes` labels.
+    """Give each example one of `num_classes` classes.
 
-    Trains with cross-entropy on integer labels. The model's output are probabilities, or logits
-    where its last layer is named so.
+    Trains with cross-entropy. The model's output are probabilities, or logits where its last layer
+    is named so.
 
     Example:
-        >>> ClassificationTask.objective
+        >>> ClassificationTask().objective
         'val_accuracy'
     """
 
     name: ClassVar[str] = "classification"
-    objective = "val_accuracy"
-    direction = "max"
+    objective: ClassVar[str] = "val_accuracy"
+    direction: ClassVar[str] = "max"
+    has_classes: ClassVar[bool] = True
 
     def model_arguments(self, data: Dataset) -> dict[str, Any]:
-        """Give the shape of the images and the number of classes."""
+        """Give the shape of the examples and the number of classes."""
         if data.num_classes < 2:
             raise ValueError(
-                f"Data {data.name!r} have a single class, or no labels: classification needs two "
-                "classes. Autoencoders need none."
+                f"Data {data.name!r} have no labels, a single class, or real numbers as labels: "
+                "classification needs two classes. Autoencoders need none, and the task "
+                "'regression' takes real numbers."
             )
         return {"input_shape": data.input_shape, "num_classes": data.num_classes}
 
     def check(self, model: keras.Model, data: Dataset) -> None:
-        """Check the model's input and output against the images and the classes."""
-        if tuple(model.input_shape[1:]) not in (
-            data.input_shape,
-            (None, None, *data.input_shape[2:]),
-        ):
-            raise ValueError(
-                f"Model {model.name!r} takes images of shape {model.input_shape[1:]}, but data "
-                f"{data.name!r} has {data.input_shape}: build it with that `input_shape`."
-            )
+        """Check the model's input and output against the examples and the classes."""
+        check_input(model, data)
         if tuple(model.output_shape) != (None, data.num_classes):
             raise ValueError(
                 f"Model {model.name!r} has output shape {model.output_shape}, but data "
@@ -61,22 +58,74 @@ class ClassificationTask(Task):
                 )
 
     def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
-        """Make batches of images and integer labels."""
-        return feed(part.batches(batch_size, **options))
+        """Make batches of examples and integer labels, one-hot where the loss wants them."""
+        batches = part.batches(batch_size, **options)
+        if isinstance(model.loss, keras.losses.CategoricalCrossentropy):
+            rows = np.eye(model.output_shape[-1], dtype=np.float32)
+            batches = mapped(batches, lambda examples, labels: (examples, rows[labels]))
+        return feed(batches)
 
-    def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    def compile(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        label_smoothing: float = 0.0,
+    ) -> None:
         """Compile with cross-entropy and accuracy."""
-        from_logits = model.output_names == ["logits"]
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-        model.compile(optimizer, loss, metrics=["accuracy"])
+        options: dict[str, Any] = {"from_logits": _gives_logits(model)}
+        loss = keras.losses.SparseCategoricalCrossentropy
+        if label_smoothing:  # which Keras has for one-hot labels only
+            loss, options["label_smoothing"] = keras.losses.CategoricalCrossentropy, label_smoothing
+        model.compile(optimizer, loss(**options), metrics=["accuracy"])
+
+    def class_weights(self, data: Dataset, wanted: Any) -> dict[int, float]:
+        """Give each class's weight, as `fit` takes it, from what `zoo.Recipe` takes."""
+        if wanted == "balanced":
+            counts = np.bincount(data.train.labels, minlength=data.num_classes)
+            return dict(enumerate(len(data.train) / (data.num_classes * np.maximum(counts, 1))))
+        weights = dict.fromkeys(range(data.num_classes), 1.0)
+        numbers = {name: number for number, name in enumerate(data.class_names)}
+        for key, weight in wanted.items():
+            number = numbers.get(key, key)
+            if number not in weights:
+                raise ValueError(
+                    f"`class_weight` names the class {key!r}, but data {data.name!r} have "
+                    f"{', '.join(data.class_names[:10])}{' ...' * (data.num_classes > 10)}."
+                )
+            weights[number] = weight
+        return weights
+
+    def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the likeliest `class` of each example, its `probability`, and all probabilities."""
+        scores = outputs_of(model, x)
+        if _gives_logits(model):
+            scores = keras.ops.convert_to_numpy(keras.ops.softmax(scores))
+        names = np.asarray(data["class_names"])
+        return {
+            "class": names[scores.argmax(axis=-1)],
+            "probability": scores.max(axis=-1),
+            "probabilities": scores,
+        }
+
+    def remark(self, data: Dataset, metrics: Mapping[str, float]) -> str | None:
+        """Compare the accuracy with that of always naming the commonest class."""
+        share = np.bincount(data.test.labels).max() / len(data.test)
+        if metrics.get("accuracy", 1.0) > share:
+            return None
+        return (
+            f"The test accuracy of {metrics['accuracy']:.3f} is no better than naming the "
+            f"commonest class each time ({share:.3f})"
+        )
 
     def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
-        """Serve the model as it is: `image` to `probabilities`."""
+        """Serve the model as it is, such as from `image` to `probabilities`."""
         return {"serving_default": model}
 
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
         """Draw the confusion matrix of the test part."""
-        scores = model.predict(self.batches(model, data.test, 256), verbose=0)
+        from zoo import plots  # matplotlib is loaded only to draw
+
+        scores = model.predict(self.batches(model, data.test, BATCH), verbose=0)
         return [
             plots.confusion_matrix(
                 data.test.labels,
@@ -85,3 +134,10 @@ class ClassificationTask(Task):
                 directory / "confusion_matrix.png",
             )
         ]
+
+
+def _gives_logits(model: keras.Model) -> bool:
+    """Tell logits from probabilities by the last layer: its name, or that it is linear."""
+    last = model.layers[-1]
+    linear = getattr(last, "activation", None) is keras.activations.linear
+    return last.name == "logits" or linear

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,13 +16,14 @@ from zoo.data import Dataset, Part, feed
 from zoo.data.pairs import pairs_of
 from zoo.data.sampling import ClassBatches, PairBatches, examples_by_class
 from zoo.layers import CosineProxies, Judging
-from zoo.tasks.base import Task
+from zoo.tasks.base import BATCH, Task, check_input, outputs_of
 from zoo.verification import Judged, Sides, judge, sides
 from zoo.verification.judging import checked_target
 
 Options = Mapping[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
 class VerificationTask(Task):
     """Tell whether two images show the same.
 
@@ -56,26 +57,30 @@ class VerificationTask(Task):
     """
 
     name: ClassVar[str] = "verification"
-    objective = "val_auc"
-    direction = "max"
-    split_by = "classes"
+    objective: ClassVar[str] = "val_auc"
+    direction: ClassVar[str] = "max"
+    split_by: ClassVar[str] = "classes"
 
-    def __init__(
-        self,
-        *,
-        margin: float | None = None,
-        mining: str = "semi_hard",
-        scale: float = 16.0,
-        examples: int = 4,
-        singles: str = "refuse",
-        target_far: float | str = "eer",
-    ) -> None:
-        self.margin = None if margin is None else check.number("margin", margin, or_zero=True)
-        self.mining = check.one_of("mining", mining, losses.MININGS)
-        self.scale = check.number("scale", scale)
-        self.examples = check.integer("examples", examples, minimum=2)
-        self.singles = check.one_of("singles", singles, ("refuse", "leave_out"))
-        self.target_far = checked_target(target_far)
+    margin: float | None = None
+    mining: str = "semi_hard"
+    scale: float = 16.0
+    examples: int = 4
+    singles: str = "refuse"
+    target_far: float | str = "eer"
+
+    def __post_init__(self) -> None:
+        """Check every argument."""
+        margin = self.margin
+        checked = {
+            "margin": None if margin is None else check.number("margin", margin, or_zero=True),
+            "mining": check.one_of("mining", self.mining, losses.MININGS),
+            "scale": check.number("scale", self.scale),
+            "examples": check.integer("examples", self.examples, minimum=2),
+            "singles": check.one_of("singles", self.singles, ("refuse", "leave_out")),
+            "target_far": checked_target(self.target_far),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def model_arguments(self, data: Dataset) -> dict[str, Any]:
         """Give the shape of the images and the number of classes to train with."""
@@ -84,12 +89,7 @@ class VerificationTask(Task):
     def check(self, model: keras.Model, data: Dataset) -> None:
         """Check the model's inputs and its head, and that judged classes are not trained with."""
         output = _trained_output(model)
-        for tensor in model.inputs:
-            if tuple(tensor.shape[1:]) not in (data.input_shape, (None, None, data.input_shape[2])):
-                raise ValueError(
-                    f"Model {model.name!r} takes images of shape {tuple(tensor.shape[1:])}, but "
-                    f"data {data.name!r} has {data.input_shape}: build it with that `input_shape`."
-                )
+        check_input(model, data)
         trained = np.unique(data.train.labels)
         if output == "cosines" and model.output_shape[1] != len(trained):
             raise ValueError(
@@ -130,12 +130,35 @@ class VerificationTask(Task):
             parts.judging.threshold = judged.point(self.target_far).threshold
 
     def evaluate(
-        self, model: keras.Model, part: Part, *, batch_size: int = 256
+        self, model: keras.Model, part: Part, *, batch_size: int = BATCH
     ) -> dict[str, float]:
         """Judge the pairs of a part: `auc`, `eer`, and `far` and `tar` at the threshold."""
         parts = sides(model)
         judged = _judged(parts, part, batch_size=batch_size)
         return judged.summary(parts.judging.threshold)
+
+    def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Give `distance` and, once there is a threshold, `same` of pairs, (2, n, ...).
+
+        Of single images, (n, ...), give each one's `embedding`.
+        """
+        parts = sides(model)
+        if x.ndim == len(parts.left.input_shape):
+            return {"embedding": parts.embed(feed(Part(x, np.zeros(len(x))).batches(BATCH)))[0]}
+        left, right = (outputs_of(side, half) for side, half in zip(parts[1:3], x, strict=True))
+        rows = np.arange(len(left))
+        distances = parts.distances(left, right, rows, rows)
+        same = {}
+        if parts.judging.threshold is not None:
+            same = {"same": distances <= parts.judging.threshold}
+        return {"distance": distances, **same}
+
+    def remark(self, data: Dataset, metrics: Mapping[str, float]) -> str | None:
+        """Compare the area under the ROC curve with that of chance."""
+        del data
+        if metrics.get("auc", 1.0) > 0.5:
+            return None
+        return f"The area under the ROC curve of {metrics['auc']:.3f} is no better than chance"
 
     def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
         """Serve the whole model, `embed`, `similarity`, and, once there is a threshold, `same`."""
@@ -169,9 +192,8 @@ def _some_classes(task: VerificationTask, part: Part, batch_size: int, options: 
 
 def _any_examples(_: VerificationTask, part: Part, batch_size: int, options: Options) -> Any:
     """Make batches whose labels count the part's own classes, as the proxies do."""
-    renumbered = copy.copy(part)
-    renumbered.labels = np.unique(part.labels, return_inverse=True)[1].astype(np.int64)
-    return renumbered.batches(batch_size, **options)
+    numbers = np.unique(part.labels, return_inverse=True)[1].astype(np.int64)
+    return part.relabelled(numbers).batches(batch_size, **options)
 
 
 _BATCHES = {

@@ -19,9 +19,6 @@ class Gallery:
     FAISS searches where it is installed and knows the model's distance, else scikit-learn; for a
     logistic head, which is no distance between points, each query is judged with every example.
 
-    Args:
-        parts: The model, taken apart.
-
     Example:
         >>> import zoo
         >>> parts = zoo.sides(zoo.siamese(zoo.mlp((8, 8, 1), 0, hidden_units=(2,))))
@@ -39,18 +36,7 @@ class Gallery:
         self._index: Any = None
 
     def checked(self, labels: Any, count: int) -> np.ndarray:
-        """Check labels that are to be looked for or added.
-
-        Args:
-            labels: As `checked_labels` takes them.
-            count: How many there must be.
-
-        Returns:
-            int64 or strings, (count,).
-
-        Raises:
-            ValueError: If they are malformed, or of another kind than those enrolled.
-        """
+        """Check labels that are to be looked for or added."""
         found = checked_labels(labels, count)
         if len(self.labels) and found.dtype.kind != self.labels.dtype.kind:
             raise ValueError(
@@ -60,56 +46,26 @@ class Gallery:
         return found
 
     def add(self, embeddings: np.ndarray, labels: np.ndarray) -> None:
-        """Enrol embeddings.
-
-        Args:
-            embeddings: Of the right side, float32 (examples, embedding_dim).
-            labels: What `checked` gives, (examples,).
-        """
+        """Enrol embeddings."""
         self.labels = np.concatenate([self.labels, labels]) if len(self.labels) else labels
         self.embeddings = np.concatenate([self.embeddings, embeddings])
         self._index = None
 
     def remove(self, label: np.ndarray) -> int:
-        """Take the examples of a label out.
-
-        Args:
-            label: What `checked` gives, (1,).
-
-        Returns:
-            How many there were.
-        """
+        """Take the examples of a label out."""
         kept = self.labels != label
         self.embeddings, self.labels = self.embeddings[kept], self.labels[kept]
         self._index = None
         return int((~kept).sum())
 
     def require(self, k: Any) -> None:
-        """Check that there are as many examples as are asked for.
-
-        Args:
-            k: Number of examples.
-
-        Raises:
-            ValueError: If the gallery is empty, or `k` is no integer of 1 to its size.
-        """
+        """Check that there are as many examples as are asked for."""
         if not len(self.labels):
             raise ValueError("The gallery is empty: enrol examples first, verifier.enrol(...).")
         check.integer("k", k, maximum=len(self.labels))
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Find the nearest examples.
-
-        Args:
-            queries: Embeddings of the left side, float32 (queries, embedding_dim).
-            k: Number of examples for each.
-
-        Returns:
-            Their labels and distances, (queries, k), the nearest first.
-
-        Raises:
-            ValueError: As `require` does.
-        """
+        """Find the nearest examples."""
         self.require(k)
         if self._index is None:
             self._index = _make_index(self._parts, self.embeddings)
@@ -134,16 +90,6 @@ class Gallery:
 
 def checked_labels(labels: Any, count: int) -> np.ndarray:
     """Check labels.
-
-    Args:
-        labels: (count,) or (count, 1), all integers or all strings.
-        count: How many there must be.
-
-    Returns:
-        int64 or strings, (count,).
-
-    Raises:
-        ValueError: If they are something else.
 
     Example:
         >>> checked_labels([["Ann"], ["Bob"]], 2).tolist()

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from zoo import arguments as check
-from zoo import plots
 from zoo.data import Part, feed
 from zoo.data.pairs import pairs_of
 from zoo.metrics import OperatingPoint, equal_error_rate, roc_auc, tar_at_far
@@ -125,6 +124,8 @@ class Judged:
         Returns:
             The pictures' paths; the mistakes are drawn of images only.
         """
+        from zoo import plots  # matplotlib is loaded only to draw
+
         point = self.point("eer") if threshold is None else self.at(threshold)
         pictures = [
             plots.roc_curve(self.same, self.distances, directory / "roc_curve.png", point=point),
@@ -135,7 +136,7 @@ class Judged:
                 self.embeddings, part.labels, class_names, directory / "embeddings.png"
             ),
         ]
-        if part.images(self.left[:1]).ndim != 4:  # rows of numbers
+        if part.examples(self.left[:1]).ndim != 4:  # rows of numbers
             return pictures
         wrong = {
             "different, taken for the same": self._hardest(0, point.threshold),
@@ -143,8 +144,8 @@ class Judged:
         }
         pairs = {
             title: (
-                part.images(self.left[rows]),
-                part.images(self.right[rows]),
+                part.examples(self.left[rows]),
+                part.examples(self.right[rows]),
                 self.distances[rows],
             )
             for title, rows in wrong.items()
@@ -160,15 +161,6 @@ class Judged:
 
 def checked_target(target_far: float | str) -> float | str:
     """Check what a threshold is to be set by.
-
-    Args:
-        target_far: See `Judged.point`.
-
-    Returns:
-        "eer", or the rate as a `float`.
-
-    Raises:
-        ValueError: If it is neither.
 
     Example:
         >>> checked_target("eer"), checked_target(0)

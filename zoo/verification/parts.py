@@ -9,8 +9,7 @@ import numpy as np
 from keras import ops
 
 from zoo.arguments import broken_weights
-from zoo.data import feed
-from zoo.data.arrays import ArrayPart
+from zoo.data import Part, feed
 from zoo.layers import CosineProxies, Distance, Judging, SameProbability, UnitLength
 from zoo.models.siamese import embedding
 from zoo.transfer import layer_outputs
@@ -162,12 +161,6 @@ def _inputs(embedding_dim: int) -> list[Any]:
 def require_finite(model: keras.Model) -> None:
     """Refuse damaged weights.
 
-    Args:
-        model: A model.
-
-    Raises:
-        ValueError: If a weight holds NaN or infinite values.
-
     Example:
         >>> import zoo
         >>> require_finite(zoo.mlp((8, 8, 1), 10))
@@ -183,16 +176,6 @@ def require_finite(model: keras.Model) -> None:
 def embeddings_of(side: keras.Model, images: np.ndarray) -> np.ndarray:
     """Embed images by one side of a model.
 
-    Args:
-        side: `Sides.left` or `Sides.right`.
-        images: Such as the side takes, checked; any number.
-
-    Returns:
-        float32 (images, embedding_dim).
-
-    Raises:
-        ValueError: If an embedding is not finite.
-
     Example:
         >>> import zoo
         >>> parts = sides(zoo.siamese(zoo.mlp((8, 8, 1), 0, hidden_units=(32,))))
@@ -201,7 +184,7 @@ def embeddings_of(side: keras.Model, images: np.ndarray) -> np.ndarray:
     """
     if not len(images):
         return np.zeros((0, side.output_shape[1]), np.float32)
-    part = ArrayPart(images, np.zeros(len(images), np.int64))
+    part = Part(images, np.zeros(len(images), np.int64))
     embeddings = side.predict(feed(part.batches(256)), verbose=0)
     bad = ~np.isfinite(embeddings).all(axis=1)
     if bad.any():

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from zoo import arguments as check
-from zoo.data.arrays import ArrayPart
+from zoo.data import Part
 from zoo.files import new_directory
 from zoo.metrics import OperatingPoint
 from zoo.verification.gallery import Gallery, checked_labels
@@ -47,7 +47,7 @@ class Verifier:
         >>> model.compile("adam", zoo.losses.Triplet())
         >>> _ = model.fit(zoo.data.ClassBatches(data.train, classes=5), verbose=0)
         >>> verifier = Verifier(model)
-        >>> images, labels = data.test.images(np.arange(40)), data.test.labels[:40]
+        >>> images, labels = data.test.examples(np.arange(40)), data.test.labels[:40]
         >>> point = verifier.calibrate(images, labels, target_far=0.1)
         >>> point.threshold == verifier.threshold and point.far <= 0.1
         True
@@ -283,10 +283,10 @@ class Verifier:
             verifier._gallery.add(file["embeddings"], file["labels"])
         return verifier
 
-    def _judged(self, images: Any, labels: Any) -> tuple[Judged, ArrayPart, Sequence[str]]:
+    def _judged(self, images: Any, labels: Any) -> tuple[Judged, Part, Sequence[str]]:
         images = self._checked(images)
         names, numbers = np.unique(checked_labels(labels, len(images)), return_inverse=True)
-        part = ArrayPart(images, numbers.astype(np.int64))
+        part = Part(images, numbers.astype(np.int64))
         judged = judge(self._parts, part)
         judged.require_finite()
         return judged, part, [str(name) for name in names]

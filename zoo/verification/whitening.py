@@ -10,8 +10,8 @@ from keras import layers
 from sklearn.decomposition import PCA
 
 from zoo import arguments as check
-from zoo.data.arrays import ArrayPart
-from zoo.data.dataset import Augmentation
+from zoo.data import Part
+from zoo.data.batches import Augmentation
 from zoo.verification.gallery import checked_labels
 
 
@@ -60,7 +60,7 @@ def whiten(
         >>> import zoo
         >>> data = zoo.load_data("digits", split_by="classes")
         >>> model = zoo.features(zoo.cascade_cnn((8, 8, 1), 10, filters=(8, 16)), "block2_pool")
-        >>> images = data.train.images(np.arange(300))
+        >>> images = data.train.examples(np.arange(300))
         >>> trunk = whiten(model, images, data.train.labels[:300], embedding_dim=16)
         >>> trunk.output_shape, zoo.Verifier(trunk).embed(images[:5]).shape
         ((None, 16), (5, 16))
@@ -73,7 +73,7 @@ def whiten(
     numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     if np.bincount(numbers).max() < 2:
         raise ValueError("No class has two images, so nothing varies within one: give more images.")
-    part = ArrayPart(images, numbers)
+    part = Part(images, numbers)
     features, classes = _features(model, part, augment, check.integer("copies", copies), seed)
     check.integer("embedding_dim", embedding_dim, maximum=min(len(features) - 1, features.shape[1]))
     pca = PCA(embedding_dim, svd_solver="full").fit(features)
@@ -89,7 +89,7 @@ def whiten(
 
 
 def _features(
-    model: keras.Model, part: ArrayPart, augment: Augmentation | None, copies: int, seed: int
+    model: keras.Model, part: Part, augment: Augmentation | None, copies: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give flat features of images, and below them of their changed copies, and the classes."""
     rows, classes = [], []

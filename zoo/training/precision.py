@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
-
+from zoo._lazy import keras
 from zoo.arguments import one_of
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
@@ -15,17 +14,6 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 def resolve_precision(precision: str) -> str:
     """Choose the Keras dtype policy for this machine.
-
-    Args:
-        precision: "auto", or the name of a policy: "float32", "mixed_bfloat16", "mixed_float16".
-
-    Returns:
-        The policy's name. "auto" gives "mixed_bfloat16" where the hardware multiplies bfloat16
-        matrices (GPUs from compute capability 8.0; CPUs with AVX512-BF16 or AMX, which of Keras's
-        backends TensorFlow makes use of), else "float32".
-
-    Raises:
-        ValueError: If the name is unknown.
 
     Example:
         >>> resolve_precision("float32")
@@ -40,9 +28,6 @@ def resolve_precision(precision: str) -> str:
 @contextlib.contextmanager
 def precision_scope(policy: str) -> Iterator[None]:
     """Build models in a precision, and put the global policy back afterwards.
-
-    Args:
-        policy: Name of a Keras dtype policy.
 
     Example:
         >>> with precision_scope("mixed_bfloat16"):

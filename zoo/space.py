@@ -143,6 +143,23 @@ class Choice(Row):
 
 Space = Mapping[str, Int | Float | Choice]
 
+
+def row_from(kind: str, values: Mapping[str, Any]) -> Int | Float | Choice:
+    """Make a row of its kind and its values, also after JSON.
+
+    Example:
+        >>> row_from("Choice", dataclasses.asdict(Choice((3, 5)))) == Choice((3, 5))
+        True
+    """
+    values = dict(values)
+    for name in ("options", "when", "scale"):
+        if values.get(name) is not None:
+            values[name] = tuple(
+                tuple(value) if isinstance(value, list) else value for value in values[name]
+            )
+    return {"Int": Int, "Float": Float, "Choice": Choice}[kind](**values)
+
+
 _words = {int: "an integer", float: "a number", bool: "True or False", str: "a string"}
 
 
@@ -195,16 +212,6 @@ def override(
 def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | Choice]:
     """Make values the defaults of a space.
 
-    Args:
-        rows: The space.
-        start: Value by row name.
-
-    Returns:
-        The space with these defaults.
-
-    Raises:
-        ValueError: If a name is unknown, or a value cannot be drawn from its row.
-
     Example:
         >>> start_at({"depth": Int(1, 4)}, {"depth": 3})["depth"].default
         3
@@ -230,12 +237,6 @@ def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | C
 def default_values(rows: Space) -> dict[str, Any]:
     """Give the default of each row that applies.
 
-    Args:
-        rows: The space.
-
-    Returns:
-        Value by row name, as a tuner would draw it: see `plain_values`.
-
     Example:
         >>> default_values({"depth": Int(1, 4, default=2)})
         {'depth': 2}
@@ -249,13 +250,6 @@ def default_values(rows: Space) -> dict[str, Any]:
 
 def plain_values(rows: Space, drawn: Mapping[str, Any]) -> dict[str, Any]:
     """Turn what a tuner drew into the values that it stands for.
-
-    Args:
-        rows: The space.
-        drawn: Drawn value by name; names that are no rows are left out.
-
-    Returns:
-        Value by row name, in the row's kind, and multiplied where the row has a scale.
 
     Example:
         >>> rate = Float(0.001, 0.01, scale=("optimizer", {"sgd": 30.0}))
@@ -274,13 +268,6 @@ def plain_values(rows: Space, drawn: Mapping[str, Any]) -> dict[str, Any]:
 def own_arguments(rows: Space, values: Mapping[str, Any]) -> dict[str, Any]:
     """Pick the values whose rows are builder arguments by themselves.
 
-    Args:
-        rows: The space.
-        values: Value by row name.
-
-    Returns:
-        Some of the values.
-
     Example:
         >>> rows = {"depth": Int(1, 4, argument="filters"), "kernel_size": Choice((3, 5))}
         >>> own_arguments(rows, {"depth": 2, "kernel_size": 3})
@@ -292,13 +279,6 @@ def own_arguments(rows: Space, values: Mapping[str, Any]) -> dict[str, Any]:
 def halving(first: int, depth: int) -> tuple[int, ...]:
     """Give widths that halve layer by layer.
 
-    Args:
-        first: The first width.
-        depth: Number of layers.
-
-    Returns:
-        The widths, at least 1.
-
     Example:
         >>> halving(256, 3)
         (256, 128, 64)
@@ -309,14 +289,6 @@ def halving(first: int, depth: int) -> tuple[int, ...]:
 def doubling(first: int, depth: int, most: int) -> tuple[int, ...]:
     """Give widths that double layer by layer.
 
-    Args:
-        first: The first width.
-        depth: Number of layers.
-        most: No width exceeds it, unless the first does.
-
-    Returns:
-        The widths.
-
     Example:
         >>> doubling(32, 4, most=128)
         (32, 64, 128, 128)
@@ -326,12 +298,6 @@ def doubling(first: int, depth: int, most: int) -> tuple[int, ...]:
 
 def describe_values(values: Mapping[str, Any]) -> str:
     """Lay values out in one line.
-
-    Args:
-        values: Value by name.
-
-    Returns:
-        The line.
 
     Example:
         >>> describe_values({"optimizer": "sgd", "learning_rate": 0.01234567})

@@ -1,0 +1,71 @@
+"""What a search improves: a value that trainings log, or a function of the trained model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras_tuner.src.engine.objective import create_objective
+
+from zoo.arguments import one_of
+from zoo.tasks import Task
+
+DIRECTIONS = ("max", "min")
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What a search improves.
+
+    Attributes:
+        name: A logged value, or the function's name.
+        direction: "max" or "min".
+        function: `(model, values) -> float`, from a trained model and the values that its kept
+            epoch logged; `None` takes the logged value.
+    """
+
+    name: str
+    direction: str
+    function: Callable[[keras.Model, Mapping[str, float]], float] | None = None
+
+    def score(self, model: keras.Model, logged: Mapping[str, float]) -> float:
+        """Score a trained model."""
+        if self.function is not None:
+            return float(self.function(model, logged))
+        if self.name not in logged:
+            raise ValueError(
+                f"The objective {self.name!r} is not logged: choose one of {', '.join(logged)}."
+            )
+        return logged[self.name]
+
+
+def make_objective(objective: Any, direction: str | None, task: Task) -> Objective:
+    """Check what a caller wants improved.
+
+    Example:
+        >>> import zoo
+        >>> make_objective("val_loss", None, zoo.tasks.get("classification")).direction
+        'min'
+    """
+    if direction is not None:
+        one_of("direction", direction, DIRECTIONS)
+    if objective is None or objective == task.objective:
+        return Objective(task.objective, direction or task.direction)
+    if callable(objective):
+        if direction is None:
+            raise ValueError(
+                "An `objective` that is a function needs a `direction`: 'max' or 'min'."
+            )
+        return Objective(objective.__name__, direction, objective)
+    if not isinstance(objective, str):
+        raise ValueError(f"`objective` must be a name or a function, received {objective!r}.")
+    try:
+        inferred = direction or create_objective(objective).direction
+    except ValueError as error:
+        raise ValueError(
+            f"Whether {objective!r} is to rise or to fall is not known: give `direction`='max' or "
+            "'min'."
+        ) from error
+    return Objective(objective, inferred)

@@ -1,0 +1,96 @@
+"""Batches that others made, `tf.data.Dataset` and `keras.utils.PyDataset`, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def are_batches(source: Any) -> bool:
+    """Tell a `tf.data.Dataset` or a `keras.utils.PyDataset` from other sources."""
+    return isinstance(source, keras.utils.PyDataset) or _is_tf(source)
+
+
+def _is_tf(source: Any) -> bool:
+    # Its own module is loaded where there is one; asking TensorFlow would load it.
+    return any(
+        base.__module__.startswith("tensorflow.python.data.") and base.__name__ == "DatasetV2"
+        for base in type(source).__mro__
+    )
+
+
+def collected(where: str, source: Any) -> tuple[Any, Any]:
+    """Take all examples and labels out of a data set of others.
+
+    Example:
+        >>> import zoo
+        >>> x, y = collected("the data", zoo.load_data("digits").test.batches(100))
+        >>> x.shape, y.shape
+        ((359, 8, 8, 1), (359,))
+    """
+    elements = [_pair(where, element) for element in _elements(where, source)]
+    if not elements:
+        raise ValueError(f"The {type(source).__name__} of {where} is empty.")
+    xs, ys = (list(column) for column in zip(*elements, strict=True))
+    if not _is_tf(source) or _are_batched(xs, ys):
+        if not all(np.ndim(x) and (y is None or np.ndim(y)) for x, y in elements):
+            raise ValueError(f"The {type(source).__name__} of {where} must give batches.")
+        xs = [example for batch in xs for example in batch]
+        ys = [None] if ys[0] is None else [label for batch in ys for label in batch]
+    return _joined(where, xs), None if ys[0] is None else _joined(where, ys)
+
+
+def _elements(where: str, source: Any) -> Iterator[Any]:
+    try:
+        size = int(source.cardinality()) if _is_tf(source) else source.num_batches
+    except NotImplementedError:  # a PyDataset without one
+        size = -2
+    if size is None or size < 0:
+        what = "no known" if size == -2 else "no finite"
+        raise ValueError(
+            f"The {type(source).__name__} of {where} has {what} length: leave out "
+            ".repeat(), use .take(count), or tell the length by "
+            ".apply(tf.data.experimental.assert_cardinality(count)); a PyDataset needs `__len__`."
+        )
+    if _is_tf(source):
+        yield from source.as_numpy_iterator()
+    else:
+        yield from map(source.__getitem__, range(size))
+
+
+def _pair(where: str, element: Any) -> tuple[Any, Any]:
+    halves = element if isinstance(element, tuple | list) else (element,)
+    arrays = [None if half is None else np.asarray(half) for half in halves if not _is_nested(half)]
+    if not 1 <= len(arrays) == len(halves) <= 2 or arrays[0] is None:
+        kinds = ", ".join(type(half).__name__ for half in halves)
+        raise ValueError(
+            f"The elements of {where} must be (x, y), or x alone, each a plain array; received "
+            f"({kinds}). Change them by .map(...)."
+        )
+    return arrays[0], arrays[1] if len(arrays) == 2 else None
+
+
+def _is_nested(half: Any) -> bool:
+    # Such as a dictionary of inputs, or a tuple of them.
+    return not (half is None or np.isscalar(half) or hasattr(half, "__array__"))
+
+
+def _are_batched(xs: list[np.ndarray], ys: list[Any]) -> bool:
+    """Tell batches from single examples."""
+    if ys[0] is not None:
+        return all(y.ndim and x.shape[:1] == y.shape[:1] for x, y in zip(xs, ys, strict=True))
+    lengths = {x.shape[:1] for x in xs[:-1]}
+    return xs[0].ndim == 4 or (len(lengths) == 1 and xs[-1].shape[:1] < min(lengths))
+
+
+def _joined(where: str, values: list[Any]) -> Any:
+    """Give an array of all, or their list where shapes differ, with bytes decoded."""
+    if isinstance(np.asarray(values[0]).flat[0], bytes):
+        try:
+            return [np.asarray(value).item().decode() for value in values]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"A string of {where} is no UTF-8: {error}.") from error
+    return np.stack(values) if len({np.shape(value) for value in values}) == 1 else values

@@ -1,0 +1,240 @@
+"""Columns as people have them: files and frames, and what their values are."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+SUFFIXES = (".csv", ".parquet")
+MOST_CATEGORIES = 1000
+_DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}\b")
+
+
+def read_file(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a CSV or Parquet file."""
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is no file: give the path of a .csv or .parquet file.")
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pd.read_parquet(path)
+        return _read_csv(path, texts)
+    except ImportError as error:
+        raise ImportError(
+            f"{path} needs pyarrow to be read: pip install 'keras-zoo[tables]', or save a .csv."
+        ) from error
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:  # Arrow's errors are the two
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
+    header = pd.read_csv(
+        path, header=None, nrows=1, dtype=str, keep_default_na=False, skipinitialspace=True
+    ).iloc[0]
+    names = header.tolist()
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        raise ValueError(
+            f"its columns are not parted by commas, its first line is {names[0]!r}. Read it "
+            "yourself: load_data(pandas.read_csv(path, sep=';'))."
+        )
+    if pd.to_numeric(header, errors="coerce").notna().all():
+        raise ValueError(
+            f"its first line must name the columns, and holds numbers: {', '.join(names[:5])}."
+        )
+    require_distinct(names)  # pandas would rename them
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+        index = False if names[0] else 0
+        return pd.read_csv(
+            path,
+            index_col=index,
+            skipinitialspace=True,
+            low_memory=False,
+            dtype=dict.fromkeys(texts, str),
+        )
+
+
+def require_distinct(names: Sequence[str]) -> None:
+    """Refuse columns of the same name."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"Several columns have the same name, {listed(twice)}: rename them.")
+
+
+def as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
+    """Lay out rows in any form as a frame."""
+    if isinstance(x, str | os.PathLike):
+        x = read_file(Path(x))
+    try:
+        frame = _as_frame(x, columns)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"These are no rows of a table: {error}") from error
+    if not len(frame):
+        raise ValueError("These are no rows of a table: there is not a single one.")
+    return frame.rename(columns=str)
+
+
+def _as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
+    if isinstance(x, pd.DataFrame):
+        return x
+    if isinstance(x, pd.Series):
+        return x.to_frame().T.infer_objects()
+    if isinstance(x, Mapping):
+        one = not any(np.ndim(value) for value in x.values())
+        return pd.DataFrame([dict(x)] if one else dict(x))
+    rows = list(x) if isinstance(x, list | tuple) else np.asarray(x)
+    if len(rows) and all(isinstance(row, Mapping) for row in rows):
+        return pd.DataFrame(rows)
+    one = not isinstance(rows, np.ndarray) and not any(np.ndim(row) for row in rows)
+    if one or np.ndim(rows) == 1:
+        rows = [rows]
+    frame = pd.DataFrame(rows).infer_objects()
+    if frame.shape[1] != len(columns):
+        raise ValueError(
+            f"expected {len(columns)} columns, received {frame.shape[1]} (one row has as many "
+            "values as there are columns)."
+        )
+    return frame.set_axis(list(columns), axis=1)
+
+
+def require_columns(frame: pd.DataFrame, names: Sequence[str], what: str) -> None:
+    """Refuse a frame that lacks some columns, or has one of them twice."""
+    require_distinct([name for name in frame.columns if name in names])
+    absent = [name for name in names if name not in frame.columns]
+    if absent:
+        close = difflib.get_close_matches(absent[0], frame.columns, n=1)
+        question = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"{what} {listed(absent)} are missing; there are {listed(list(frame.columns))}."
+            f"{question}"
+        )
+
+
+def is_category(name: str, column: pd.Series) -> bool:
+    """Tell a column of categories from one of numbers, and refuse what is neither."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return True
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        return False
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind in ("integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty"):
+        return False
+    if kind == "string":
+        return True
+    if kind.startswith(("date", "time", "period")):
+        raise _no_dates(name)
+    raise ValueError(
+        f"The column {name!r} holds values of the kind {kind!r}, and must hold numbers only, or "
+        "strings only: convert it, or leave it out."
+    )
+
+
+def _no_dates(name: str) -> ValueError:
+    return ValueError(
+        f"The column {name!r} holds dates or times: make numbers of them, for example the day of "
+        "the week by .dt.dayofweek or the days since the first, or leave it out."
+    )
+
+
+def numbers_of(name: str, column: pd.Series) -> np.ndarray:
+    """Give a column's numbers, float64, with NaN where they are missing."""
+    if is_category(name, column):
+        shown = column.dropna().iloc[0]
+        raise ValueError(f"The column {name!r} must hold numbers, received {shown!r}.")
+    numbers = column.astype("Float64") if column.dtype == object else column
+    values = numbers.to_numpy(np.float64, na_value=np.nan)
+    if np.isinf(values).any():
+        raise ValueError(
+            f"The column {name!r} holds {np.isinf(values).sum()} infinite values: remove them, or "
+            "make them missing (NaN)."
+        )
+    return values
+
+
+def single_precision(what: str, values: np.ndarray, varied: bool = False) -> np.ndarray:
+    """Give numbers as float32, if that leaves what tells them apart (integers: `varied`)."""
+    low, high = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if low < high or varied:
+        spread = np.nanstd(values / max(-low, high)) * max(-low, high)
+        lost = np.nanmax(np.abs(single - values))
+        if not (1e-30 < spread < 1e30 and lost < spread / 100):
+            raise ValueError(
+                f"{what} has values from {low:.10g} to {high:.10g}, which 32 bits "
+                "cannot tell apart: subtract their mean, or count in another unit."
+            )
+    elif not np.isfinite(single[~np.isnan(values)]).all():
+        raise ValueError(f"{what} has values of {high:g}, too large for 32 bits.")
+    return single
+
+
+def texts_of(column: pd.Series) -> pd.Series:
+    """Give a column of categories as strings; missing ones stay so."""
+    # An integer that shares a column with a missing one comes as a float.
+    return column.astype(object).map(
+        lambda value: (
+            str(int(value)) if isinstance(value, float) and value == value // 1 else str(value)
+        ),
+        na_action="ignore",
+    )
+
+
+def are_only_texts(categories: Sequence[str | None]) -> bool:
+    """Tell categories that a file must not give as numbers, such as "01234"."""
+    texts = pd.Series([name for name in categories if name is not None], dtype=object)
+    numbers = pd.to_numeric(texts, errors="coerce").dropna()
+    return bool((texts_of(numbers) != texts[numbers.index]).any())
+
+
+def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
+    """Give the categories of a column, sorted, and refuse what are ids, texts or numbers."""
+    rows, found = len(column), sorted(texts_of(column).dropna().unique())
+    if len(found) == rows > 10:
+        raise ValueError(
+            f"The column {name!r} has another string in each of {rows} rows, as ids and texts do, "
+            "and tells a model nothing: leave it out."
+        )
+    if len(found) > MOST_CATEGORIES:
+        raise ValueError(
+            f"The column {name!r} has {len(found)} categories, more than {MOST_CATEGORIES}: join "
+            "the rare ones, or leave it out."
+        )
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        _require_words(name, found)
+    return tuple(found)
+
+
+def _require_words(name: str, found: Sequence[str]) -> None:
+    """Refuse numbers and dates that were written as text."""
+    if sum(_DATE.match(text) is not None for text in found) > len(found) / 2:
+        raise _no_dates(name)
+    plain = pd.Series(found, dtype=object).str.replace(",", "")  # 1,234
+    is_number = pd.to_numeric(plain, errors="coerce").notna()
+    if is_number.sum() <= len(found) / 2:
+        return
+    if is_number.all():
+        raise ValueError(
+            f"The column {name!r} holds numbers as text, such as {found[0]!r}: convert them, for "
+            "example by pandas.to_numeric or pandas.read_csv(path, thousands=','), or say that "
+            "they are categories by .astype('category')."
+        )
+    odd = found[int(np.flatnonzero(~is_number)[0])]
+    raise ValueError(
+        f"The column {name!r} holds numbers, but also {odd!r}: make it missing, for example by "
+        f"pandas.read_csv(path, na_values=[{odd!r}])."
+    )
+
+
+def listed(names: Sequence[Any], most: int = 5) -> str:
+    """Quote some names, the first few of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(repr(name) for name in names[:most]) + more

@@ -1,0 +1,150 @@
+"""Labels: classes in any form, as numbers from 0, or real numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from zoo.data.columns import listed, single_precision
+
+FEW = 20  # as many different labels are classes, however few the examples
+
+
+class Labels(NamedTuple):
+    """Labels of one or two parts, int64 (n,) or float32 (n, targets), and what they are called."""
+
+    parts: list[np.ndarray]
+    class_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+
+
+def read_labels(given: Mapping[str, Any], class_names: Sequence[str] | None = None) -> Labels:
+    """Find out what labels are: classes, or real numbers.
+
+    Example:
+        >>> labels = read_labels({"the data": ["cat", "dog", "cat"]})
+        >>> labels.parts, labels.class_names
+        ([array([0, 1, 0])], ('cat', 'dog'))
+        >>> read_labels({"the data": [0.5, 1.5]}).target_names
+        ('target',)
+    """
+    arrays = [_as_array(where, y) for where, y in given.items()]
+    if len({(array.shape[1:], array.dtype.kind == "U") for array in arrays}) > 1:
+        forms = " and ".join(f"{array.dtype} of shape {array.shape}" for array in arrays)
+        raise ValueError(f"Labels of the parts must be alike; received {forms}.")
+    where, y = " and ".join(given), np.concatenate(arrays)
+    ends = np.cumsum([len(array) for array in arrays])[:-1]
+    columns = _names(next(iter(given.values())), y)
+    if y.ndim == 2 and _is_one_hot(y):
+        y, class_names = y.argmax(axis=1), class_names or columns
+    if y.dtype.kind == "f":
+        values = _real_numbers(where, y, columns)
+        return Labels(np.split(values, ends), target_names=tuple(columns))
+    if y.ndim == 2:
+        raise ValueError(
+            f"The labels of {where} are {y.shape[1]} values an example of the type {y.dtype}, "
+            "which are neither one-hot nor real numbers: pass floats for regression."
+        )
+    numbers, names = _classes(where, y, class_names)
+    return Labels(np.split(numbers, ends), names)
+
+
+def _as_array(where: str, y: Any) -> np.ndarray:
+    """Give labels as integers, booleans, floats or strings, (n,) or (n, several)."""
+    try:
+        frame = pd.DataFrame(y if isinstance(y, pd.DataFrame) else _plain(y))
+    except ValueError as error:
+        raise ValueError(
+            f"The labels of {where} must be of shape (n,) or (n, targets): {error}"
+        ) from error
+    missing = int(frame.isna().any(axis=1).sum())
+    if missing:
+        raise ValueError(
+            f"The labels of {where} are missing in {missing} of {len(frame)} examples: leave these "
+            "out."
+        )
+    kinds = {pd.api.types.infer_dtype(frame[name]) for name in frame} if frame.size else {"integer"}
+    if kinds <= {"string", "categorical"}:
+        array = frame.astype(str).to_numpy(str)
+    elif kinds <= {"boolean"}:
+        array = frame.to_numpy(bool)
+    elif kinds <= {"integer"}:
+        fits = all(-(2**63) <= value < 2**63 for name in frame for value in _ends(frame[name]))
+        array = frame.to_numpy(np.int64 if fits else object)
+    elif kinds <= {"integer", "floating", "mixed-integer-float", "decimal"}:
+        array = frame.to_numpy(np.float64)
+    else:
+        raise ValueError(
+            f"The labels of {where} must be integers, strings, booleans or floats, and all of one "
+            f"kind; received {' and '.join(sorted(kinds))}."
+        )
+    return array[:, 0] if array.shape[1] == 1 else array
+
+
+def _ends(column: pd.Series) -> list[int]:
+    return [int(column.min()), int(column.max())] if len(column) else []
+
+
+def _plain(y: Any) -> Any:
+    if isinstance(y, pd.Series):
+        return y.reset_index(drop=True)
+    array = np.asarray(y)
+    if array.dtype.kind == "U" and isinstance(y, list | tuple):
+        array = np.asarray(y, dtype=object)  # of ["a", 1], NumPy makes two strings
+    if array.ndim > 2:
+        raise ValueError(f"received the shape {array.shape}.")
+    return array
+
+
+def _names(y: Any, array: np.ndarray) -> list[str]:
+    if isinstance(y, pd.DataFrame):
+        return list(map(str, y.columns))
+    if array.ndim == 1:
+        name = getattr(y, "name", None)
+        return ["target" if name is None else str(name)]
+    return [str(index) for index in range(array.shape[1])]
+
+
+def _is_one_hot(y: np.ndarray) -> bool:
+    return y.dtype.kind in "bif" and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+
+
+def _real_numbers(where: str, y: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    values = y.reshape(len(y), -1)
+    if not np.isfinite(values).all():
+        raise ValueError(f"The labels of {where} hold infinite values: leave these examples out.")
+    return np.stack(
+        [
+            single_precision(f"The target {name!r}", column)
+            for name, column in zip(names, values.T, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def _classes(
+    where: str, y: np.ndarray, class_names: Sequence[str] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    found, numbers = np.unique(y, return_inverse=True)
+    if len(found) > max(FEW, len(y) / 2):
+        raise ValueError(
+            f"The labels of {where} are {len(found)} different values in {len(y)} examples, such "
+            f"as {listed(found[:3].tolist())}, too many to be classes. Pass floats for regression "
+            "(y.astype(float)); for classes, join the rare ones."
+        )
+    if class_names is not None and y.dtype.kind in "iu":
+        if len(found) and not (found[0] >= 0 and found[-1] < len(class_names)):
+            odd = found[0] if found[0] < 0 else found[-1]
+            raise ValueError(
+                f"There are {len(class_names)} class names, so labels must be 0 to "
+                f"{len(class_names) - 1}; received the label {odd}."
+            )
+        return y.astype(np.int64), tuple(class_names)
+    if class_names is not None and set(found.astype(str)) <= set(class_names):
+        order = {name: number for number, name in enumerate(class_names)}
+        numbers = np.array([order[str(name)] for name in found])[numbers]
+        return numbers.astype(np.int64), tuple(class_names)
+    return numbers.astype(np.int64), tuple(map(str, found.tolist()))

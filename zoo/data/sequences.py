@@ -1,0 +1,199 @@
+"""Sequences of unequal length: padded, with a layer of the model that masks the padding."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from zoo._lazy import keras
+from zoo.data.columns import single_precision
+from zoo.data.part import Part
+from zoo.data.preparation import PREPARATION, Preparation
+
+_MASKS = (0.0, *(-(10.0**power) for power in range(11)))  # float32 holds each exactly
+
+
+@dataclass(frozen=True)
+class SequencePreparation(Preparation):
+    """Sequences of numbers, float32, padded at their end to one length.
+
+    Args:
+        input_shape: Steps of the longest sequence, and features.
+        mask_value: What padding holds; no real step equals it in all features.
+        mean: For each feature the mean over the real steps of the training part.
+        scale: For each feature the standard deviation there; 0 where it is constant.
+
+    Example:
+        >>> import zoo
+        >>> x = [np.arange(1.0, 3 + index % 3) for index in range(40)]
+        >>> data = zoo.load_data((x, np.arange(40) % 2))
+        >>> print(data)
+        arrays: 28 train, 4 validation, 8 test sequences of up to 4 steps of 1, 2 classes
+        >>> data.preparation([[5.0, 6.0], [7.0]]).shape
+        (2, 4, 1)
+    """
+
+    kind: ClassVar[str] = "sequences"
+    input_shape: tuple[int, int]
+    mask_value: float = 0.0
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    def fitted(self, train: Part) -> Self:
+        """Learn means and standard deviations from the real steps of the training part."""
+        values = train.examples()
+        steps = values[self._real(values)].astype(np.float64)
+        constant = steps.max(axis=0) == steps.min(axis=0)
+        return dataclasses.replace(
+            self,
+            mean=tuple(steps.mean(axis=0).tolist()),
+            scale=tuple(np.where(constant, 0, steps.std(axis=0)).tolist()),
+        )
+
+    def layer(self) -> keras.Layer | None:
+        """Make the layer that standardises the real steps and masks the others."""
+        from zoo.layers import Steps  # which loads all of Keras
+
+        if not self.mean:
+            return None
+        return Steps(self.mean, self.scale, self.mask_value, name=PREPARATION)
+
+    def restored(self, outputs: np.ndarray) -> np.ndarray:
+        """Give features in their units."""
+        if not self.mean:
+            return outputs
+        return (outputs * np.array(self.scale) + np.array(self.mean)).astype(np.float32)
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """See `Preparation`.
+
+        Args:
+            x: One sequence (time, features), several in a list, or an array (n, time, features);
+                (time,) where there is one feature. Steps at the end that equal the mask value are
+                padding already.
+        """
+        time, features = self.input_shape
+        sequences = _as_sequences("the examples", [x] if _is_one(x, features) else x)
+        for index, steps in enumerate(sequences):
+            if steps.shape[1] != features:
+                raise ValueError(
+                    f"Sequences must have {features} features a step; sequence {index} has the "
+                    f"shape {steps.shape}, as (time, features)."
+                )
+            real = self._real(steps.astype(np.float32))
+            length = int(np.flatnonzero(real).max(initial=-1)) + 1
+            if length > time:
+                raise ValueError(
+                    f"Sequences must have at most {time} steps, as those of the data had; sequence "
+                    f"{index} has {length}. Cut it."
+                )
+            if not real[:length].all() or not length:
+                raise ValueError(
+                    f"Step {int(real.argmin())} of sequence {index} equals {self.mask_value:g} in "
+                    "all features, which marks padding: change it a little, such as by 1e-6."
+                )
+            sequences[index] = steps[:length]
+        return self.padded(sequences)
+
+    def padded(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        """Give sequences (time, features) as one array, float32 (n, *input_shape)."""
+        array = np.full((len(sequences), *self.input_shape), self.mask_value, np.float32)
+        for row, steps in zip(array, sequences, strict=True):
+            row[: len(steps)] = steps
+        return array
+
+    def _real(self, values: np.ndarray) -> np.ndarray:
+        return (values != self.mask_value).any(axis=-1)
+
+    def __str__(self) -> str:
+        return f"sequences of up to {self.input_shape[0]} steps of {self.input_shape[1]}"
+
+
+def _is_one(x: Any, features: int) -> bool:
+    """Tell a single sequence from several."""
+    if isinstance(x, list | tuple) and any(hasattr(item, "shape") and item.shape for item in x):
+        return False
+    try:
+        shape = np.shape(x)
+    except ValueError:  # several of unequal length
+        return False
+    return len(shape) == 1 or (len(shape) == 2 and (features > 1 or shape[1] == 1))
+
+
+def are_sequences(x: Any) -> bool:
+    """Tell sequences of unequal length, in a list or an array of objects, from other examples."""
+    if not isinstance(x, list | tuple) and not (isinstance(x, np.ndarray) and x.dtype == object):
+        return False
+    try:
+        arrays = [np.asarray(item) for item in x]
+    except ValueError:
+        return False
+    alike = {(array.ndim, array.shape[1:], array.dtype.kind in "biuf") for array in arrays}
+    return (
+        len(alike) == 1
+        and all(array.dtype != np.uint8 for array in arrays)  # images
+        and arrays[0].ndim in (1, 2)
+        and arrays[0].dtype.kind in "biuf"
+        and len({len(array) for array in arrays}) > 1
+    )
+
+
+def read_sequences(given: Mapping[str, Any]) -> tuple[list[np.ndarray], SequencePreparation]:
+    """Pad the sequences of one or two parts.
+
+    Example:
+        >>> arrays, _ = read_sequences({"the data": [[1, 2, 3], [4]]})
+        >>> arrays[0][:, :, 0].tolist()
+        [[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]]
+    """
+    parts = [_as_sequences(where, x) for where, x in given.items()]
+    joined = [steps for part in parts for steps in part]
+    widths = sorted({steps.shape[1] for steps in joined})
+    if len(widths) > 1:
+        raise ValueError(
+            "Sequences must all have as many features a step, (time, features); received some of "
+            f"{widths[0]} and some of {widths[-1]}."
+        )
+    steps = np.concatenate(joined)
+    for index, values in enumerate(steps.T):
+        steps[:, index] = single_precision(f"The feature {index}", values)
+    mask_value = next(value for value in _MASKS if not (steps == value).all(axis=1).any())
+    preparation = SequencePreparation((max(map(len, joined)), widths[0]), mask_value)
+    return [preparation.padded(part) for part in parts], preparation
+
+
+def _as_sequences(where: str, x: Any) -> list[np.ndarray]:
+    """Give sequences as arrays of numbers, (time, features)."""
+    if not isinstance(x, list | tuple | np.ndarray) or not len(x):
+        raise ValueError(
+            f"The sequences of {where} must be a list of arrays (time, features), or an array (n, "
+            f"time, features), and at least one; received {type(x).__name__} "
+            f"{np.shape(x) if isinstance(x, np.ndarray) else ''}"
+        )
+    sequences = []
+    for index, item in enumerate(x):
+        try:
+            steps = np.asarray(item)
+        except ValueError as error:
+            raise ValueError(
+                f"The steps of sequence {index} of {where} differ in shape: {error}"
+            ) from error
+        steps = steps[:, None] if steps.ndim == 1 else steps
+        if steps.ndim != 2 or 0 in steps.shape or steps.dtype.kind not in "biuf":
+            raise ValueError(
+                f"Sequences must be numbers, (time, features) or (time,), with a step at least; "
+                f"sequence {index} of {where} is {steps.dtype} of the shape {np.shape(item)}."
+            )
+        with np.errstate(over="ignore"):
+            is_finite = np.isfinite(steps.astype(np.float32)).all()
+        if not is_finite:
+            raise ValueError(
+                f"Sequence {index} of {where} holds NaN, or infinite or too large values (above "
+                "3e38): fill them in, or leave these steps out."
+            )
+        sequences.append(steps.astype(np.float64))
+    return sequences

@@ -1,0 +1,172 @@
+"""Texts: what they are, and where they are read from."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from zoo.data.pictures import leads_out, visible
+from zoo.data.preparation import Preparation
+
+_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class TextPreparation(Preparation):
+    """Texts, as Python strings; models have layers of their own that take them apart.
+
+    Example:
+        >>> TextPreparation()(["Good day.", "Grüß Gott."])
+        array(['Good day.', 'Grüß Gott.'], dtype=object)
+    """
+
+    kind: ClassVar[str] = "texts"
+    input_shape: tuple[()] = ()
+
+    def names(self, x: Any) -> list[str]:
+        """Name texts by their beginnings."""
+        return [textwrap.shorten(text, 40, placeholder="...") for text in self(x)]
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """See `Preparation`.
+
+        Args:
+            x: A text, or several in a list; a `str` without blanks that ends in .txt is the path of
+                a file, in a list one of a single text. Or a frame of one column.
+        """
+        return as_texts("the examples", [x] if isinstance(x, str) and not _is_path(x) else x)
+
+    def __str__(self) -> str:
+        return "texts"
+
+
+def _is_path(item: Any) -> bool:
+    return isinstance(item, os.PathLike) or (
+        isinstance(item, str) and re.fullmatch(r"\S+\.txt", item, re.IGNORECASE) is not None
+    )
+
+
+def are_texts(x: Any) -> bool:
+    """Tell a list, or another column, of strings from other examples, and from paths of images."""
+    if not isinstance(x, list | tuple | np.ndarray | pd.Series):
+        return False
+    return len(x) > 0 and all(
+        isinstance(item, str | os.PathLike) and not str(item).lower().endswith(_IMAGES)
+        for item in x
+    )
+
+
+def as_texts(where: str, x: Any) -> np.ndarray:
+    """Check texts.
+
+    Example:
+        >>> as_texts("the data", ["one", "two"])
+        array(['one', 'two'], dtype=object)
+    """
+    if _is_path(x):
+        content = read_text(Path(x))
+        found = re.split(r"\n\s*\n", content)
+        x = found if len(found) > 1 else content.split("\n")
+    if isinstance(x, pd.DataFrame):
+        if x.shape[1] != 1:
+            raise ValueError(
+                f"Texts are one column of a table beside the target; there are {x.shape[1]}, "
+                f"{', '.join(map(str, x.columns))}. Leave the others out."
+            )
+        x = x.iloc[:, 0]
+    if not isinstance(x, list | tuple | np.ndarray | pd.Series) or not len(x):
+        raise ValueError(
+            f"The texts of {where} must be a list of str, and at least one; received {x!r:.80}."
+        )
+    texts = [read_text(Path(item)) if _is_path(item) else item for item in x]
+    for index, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(
+                f"Text {index} of {where} must be a str that is not blank; received {text!r:.80}."
+            )
+    array = np.empty(len(texts), object)
+    array[:] = list(map(str, texts))  # NumPy's own strings are others
+    return array
+
+
+def read_text(path: Path) -> str:
+    """Read a file in UTF-8, without blank lines around."""
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is no file: give the path of a .txt file.")
+    try:
+        content = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as a text in UTF-8: {error}.") from error
+    if "\0" in content or not content.strip():
+        raise ValueError(f"{path} is {'no text in UTF-8' if content.strip() else 'blank'}.")
+    return content.strip()
+
+
+def text_targets(given: Mapping[str, Any]) -> list[np.ndarray] | None:
+    """Give the targets of each part as texts; `None` if they are something else.
+
+    Strings of which most occur once are texts, others are classes.
+
+    Example:
+        >>> text_targets({"the data": ["Guten Tag.", "Danke."]})
+        [array(['Guten Tag.', 'Danke.'], dtype=object)]
+        >>> text_targets({"the data": ["good", "bad", "good", "bad"]}) is None
+        True
+    """
+    columns = [np.asarray(y, object) for y in given.values()]
+    columns = [y[:, 0] if y.shape[1:] == (1,) else y for y in columns]
+    if not all(map(are_texts, columns)):
+        return None
+    values = [text for column in columns for text in column]
+    if len(set(values)) <= len(values) / 2:
+        return None
+    return [as_texts(f"the targets of {where}", y) for where, y in zip(given, columns, strict=True)]
+
+
+def is_folder_of_texts(path: Path) -> bool:
+    """Tell a folder that holds .txt files above all, at any depth, from one of images."""
+    texts, others = 0, 0
+    for file in path.rglob("*"):
+        if file.suffix.lower() in _IMAGES:
+            return False
+        if file.suffix.lower() == ".txt":
+            texts += 1
+        elif file.is_file():  # an image can do without a suffix
+            others += 1
+    return texts > others
+
+
+def read_folder_of_texts(path: Path) -> tuple[list[Any], list[str] | None]:
+    """Find the texts in a folder, one a .txt file."""
+    folders = [item for item in visible(path) if item.is_dir()]
+    if {folder.name for folder in folders} == {"train", "test"}:
+        (train, names), (test, other) = map(read_folder_of_texts, (path / "train", path / "test"))
+        return [*train, *test], names and [*names, *set(other or ()).difference(names)]
+    if not folders:
+        return [_files(path), None], None
+    found = {folder.name: _files(folder) for folder in folders}
+    labels = [name for name, files in found.items() for _ in files]
+    return [[file for files in found.values() for file in files], labels], list(found)
+
+
+def _files(folder: Path) -> list[Path]:
+    root = folder.resolve()
+    files = [
+        file
+        for file in visible(folder)
+        if file.suffix.lower() == ".txt" and file.is_file() and not leads_out(file, root)
+    ]
+    if not files:
+        raise ValueError(
+            f"{folder} holds no .txt file. Expected one file a text, in a folder or in one folder "
+            "a class. (Links that lead out are not followed.)"
+        )
+    return files

@@ -1,0 +1,218 @@
+"""The one function that fits: runs, trials of searches and estimators train by it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import keras
+import numpy as np
+
+from zoo.arguments import broken_weights
+from zoo.data import Dataset
+from zoo.tasks import Task
+from zoo.training.recipe import Recipe
+
+Logs = Mapping[str, float] | None
+
+
+def compile_model(model: keras.Model, task: Task, recipe: Recipe) -> None:
+    """Compile a model for a task, with an optimizer whose state can be loaded.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.create("mlp_tiny", input_shape=(8, 8, 1))
+        >>> compile_model(model, zoo.tasks.get("classification"), Recipe(optimizer="sgd"))
+        >>> type(model.optimizer).__name__
+        'SGD'
+    """
+    smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
+    for name in [*smoothing, *(["class_weight"] if recipe.class_weight else [])]:
+        if not task.has_classes:
+            raise ValueError(f"`{name}` is for tasks with classes, received it for {task.name}.")
+    task.compile(model, recipe.make_optimizer(), **smoothing)
+    model.optimizer.build(model.trainable_variables)
+
+
+def set_schedule(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Give a model that `compile_model` compiled its learning rates, once the steps are known."""
+    rate = recipe.make_schedule(steps)
+    if not isinstance(rate, float):
+        model.optimizer.learning_rate = rate
+
+
+def fit_model(
+    model: keras.Model,
+    data: Dataset,
+    task: Task,
+    recipe: Recipe,
+    *,
+    first_epoch: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    keeper: Keeper | None = None,
+    best: BestWeights | None = None,
+    verbose: int | str = "auto",
+) -> keras.callbacks.History:
+    """Fit a compiled model for a task on data."""
+    batches = task.batches(
+        model,
+        data.train,
+        recipe.batch_size,
+        seed=recipe.seed,
+        first_epoch=first_epoch,
+        augment=recipe.augment,
+    )
+    weights = {}
+    if recipe.class_weight:
+        weights["class_weight"] = task.class_weights(data, recipe.class_weight)
+    set_schedule(model, recipe, len(batches))
+    judging = task.validation(model, data.validation)
+    finite = _Finite()
+    if best is None and recipe.early_stopping:
+        best = BestWeights(task.objective, task.direction, recipe.early_stopping)
+    if keeper:
+        keeper.best = best
+    # The caller's come before what restores weights, and that before what is then kept.
+    carried = [
+        _Reseed(recipe.seed),
+        finite,
+        *judging.pop("callbacks", ()),
+        *callbacks,
+        *([best] if best else []),
+        _Keeping(keeper, finite, lambda: task.finish(model, data)),
+    ]
+    history = model.fit(
+        batches,
+        initial_epoch=first_epoch,
+        epochs=recipe.epochs,
+        shuffle=False,  # the batches come in an order of their own
+        callbacks=carried,
+        verbose=verbose,
+        **weights,
+        **judging,
+    )
+    finite.require()
+    return history
+
+
+class _Finite(keras.callbacks.Callback):
+    """Stops a training whose loss or weights are not finite, and keeps where it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bad: str | None = None
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            self._stop("The loss")
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        # The loss does not always tell: a ReLU turns what a weight of NaN gives it into zeros.
+        broken = broken_weights(self.model.weights)
+        if broken:
+            self._stop(f"The weight {broken[0]!r}")
+
+    def _stop(self, what: str) -> None:
+        self.bad = self.bad or f"{what} was not finite in epoch {self.epoch + 1}."
+        self.model.stop_training = True
+
+    def require(self) -> None:
+        if self.bad:
+            raise FloatingPointError(
+                f"{self.bad} Lower `learning_rate`, use `batch_norm`, or precision='float32'."
+            )
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keeps the best epoch's weights, ends a training that no longer gets better, restores them.
+
+    Keras's EarlyStopping, but it can go on where a training was interrupted.
+
+    Attributes:
+        epoch: The best epoch, counted from 0; `None` before the first.
+        value: Its value.
+    """
+
+    def __init__(self, objective: str, direction: str, patience: int) -> None:
+        super().__init__()
+        self.objective, self.direction, self.patience = objective, direction, patience
+        self.epoch: int | None = None
+        self.value, self.weights = math.nan, cast(Any, None)
+
+    def is_better(self, epoch: int, logs: Mapping[str, float]) -> bool:
+        """Take note of an epoch, and tell whether it is the best so far."""
+        value = -logs["loss"]
+        if self.objective in logs:
+            value = logs[self.objective] * (1 if self.direction == "max" else -1)
+        better = math.isnan(self.value) or value > self.value
+        if better:
+            self.epoch, self.value = epoch, value
+        return better
+
+    def is_over(self, epoch: int) -> bool:
+        """Tell whether an epoch was one too many without a better value."""
+        return self.epoch is not None and epoch - self.epoch >= self.patience
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Keep the weights if they are the best, and stop if they have not been for long."""
+        if self.is_better(epoch, logs or {}):
+            self.weights = self.model.get_weights()
+        if self.is_over(epoch):
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Restore the best weights."""
+        if self.weights is not None:
+            self.model.set_weights(self.weights)
+
+
+class Keeper(Protocol):
+    """What writes down a training; see `zoo.training.runs`."""
+
+    best: BestWeights | None
+    """What knows the best weights, where training stops early."""
+
+    def keep(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
+        """Keep an epoch."""
+
+    def end(self, model: keras.Model, epochs: int) -> None:
+        """Keep the model as the training leaves it."""
+
+
+class _Keeping(keras.callbacks.Callback):
+    """Hands what is good to the keeper, once the task has settled what follows from the weights."""
+
+    def __init__(self, keeper: Keeper | None, finite: _Finite, finish: Any) -> None:
+        super().__init__()
+        self.keeper, self.finite, self.finish = keeper, finite, finish
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if self.keeper and not self.finite.bad:
+            logs = {"learning_rate": float(self.model.optimizer.learning_rate), **(logs or {})}
+            self.keeper.keep(self.model, epoch, logs)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        if not self.finite.bad:
+            self.finish()
+            if self.keeper:
+                self.keeper.end(self.model, self.params["epochs"])
+
+
+class _Reseed(keras.callbacks.Callback):
+    """Makes dropout in an epoch depend on seed and epoch alone; Keras does not save its state."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        variables = self.model.non_trainable_variables
+        states = [variable for variable in variables if variable.name == "seed_generator_state"]
+        for index, state in enumerate(states):
+            generator = np.random.default_rng((self.seed, epoch, index))
+            state.assign(generator.integers(2**31, size=state.shape))

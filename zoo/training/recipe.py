@@ -1,0 +1,403 @@
+"""What a training is told: the one place where its values are named, checked and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.arguments import MAX_SEED, integer, number, one_of, rate
+from zoo.data.augment import Augment
+from zoo.registry import suggestion
+from zoo.space import Choice, Float, Int
+from zoo.training.precision import PRECISIONS
+
+if TYPE_CHECKING:
+    import keras
+
+# Keras's classes by our names, with the factor between a good learning rate of theirs and of
+# Adam's: ratios of the best rates on the digits, to half a decade (benchmarks/learning_rates.py);
+# those of sgd and rmsprop hold with momentum. Good rates differ between optimizers by a factor of
+# thousands. A search draws in Adam's measure, so that what it learns of the rate under one
+# optimizer holds for the others; the values that a caller gives are the rates themselves.
+OPTIMIZERS = {
+    "sgd": ("SGD", 20.0),
+    "adagrad": ("Adagrad", 30.0),
+    "adadelta": ("Adadelta", 1000.0),
+    "rmsprop": ("RMSprop", 0.1),
+    "adam": ("Adam", 1.0),
+    "adamw": ("AdamW", 1.0),
+}
+WITH_MOMENTUM = ("sgd", "rmsprop")
+SCHEDULES = ("constant", "cosine", "exponential", "one_cycle")
+
+# What an optimizer that is given as an object, or a schedule, brings with it.
+BROUGHT = {
+    "optimizer": (
+        "learning_rate",
+        "learning_rate_schedule",
+        "warmup_epochs",
+        "momentum",
+        "weight_decay",
+        "global_clipnorm",
+    ),
+    "learning_rate_schedule": ("learning_rate", "warmup_epochs"),
+}
+
+
+def _with(check: Callable[..., Any], *, row: Any = None, varied: bool = True) -> dict[str, Any]:
+    """Describe a value: its check, and its row in a search, varied always or on request."""
+    return {"check": check, "row": row, "varied": varied}
+
+
+def _optimizer(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return one_of(name, value, OPTIMIZERS)
+    import keras
+
+    if not isinstance(value, keras.optimizers.Optimizer):
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(map(repr, OPTIMIZERS))}, or a Keras optimizer; "
+            f"received {value!r}."
+        )
+    return value
+
+
+def _schedule(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return one_of(name, value, SCHEDULES)
+    import keras
+
+    if not isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(map(repr, SCHEDULES))}, or a Keras schedule; "
+            f"received {value!r}."
+        )
+    return value
+
+
+def _class_weight(name: str, value: Any) -> Any:
+    if value is None or value == "balanced":
+        return value
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(
+            f"`{name}` must be 'balanced', or a weight for each class by its name or number; "
+            f"received {value!r}."
+        )
+    return {key: number(f"{name}[{key!r}]", weight, or_zero=True) for key, weight in value.items()}
+
+
+def _augment(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Augment(**value)
+    if value is not None and not callable(value):
+        raise ValueError(f"`{name}` must be a function of (images, rng), received {value!r}.")
+    return value
+
+
+def _or_none(check: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a training is told, whatever is trained on which data.
+
+    `zoo.train`, the trials of `tuning.search` and the command lines all train by one.
+
+    Args:
+        epochs: Number of passes over the training part.
+        batch_size: Number of examples a step.
+        optimizer: "sgd" (with Nesterov's momentum), "adagrad", "adadelta", "rmsprop", "adam" or
+            "adamw"; or a Keras optimizer, which brings its own learning rate, momentum, decay and
+            clipping. Of an optimizer that is given, each training takes a fresh copy.
+        learning_rate: Step size, above 0, at the schedule's peak.
+        learning_rate_schedule: "constant", "cosine" (to 0), "exponential" (to a hundredth),
+            "one_cycle" (up from a tenth over the first fifth of the training, then down as a
+            cosine); or a Keras schedule, in steps. It moves step by step.
+        warmup_epochs: Number of epochs, also a part of one, in which the learning rate rises evenly
+            to its peak; for "constant" and "cosine".
+        momentum: In [0, 1), for "sgd" and "rmsprop"; the others ignore it.
+        weight_decay: Decoupled weight decay a step, at least 0, times the learning rate.
+        global_clipnorm: Largest norm of all gradients together; `None` clips nothing.
+        label_smoothing: Share of each label's probability, in [0, 1), that is spread evenly over
+            the classes; for classification.
+        class_weight: Weight of each class in the loss, by its name or number (1 where none is
+            given), or "balanced", which makes rare classes count as much as frequent ones; for
+            classification.
+        augment: Changes a batch of training images, `(images, rng) -> images`, such as
+            `zoo.data.Augment`.
+        early_stopping: Number of epochs without a better value of the task's objective (without a
+            validation part, of the loss) after which training ends; the weights of the best epoch
+            are restored then, and also where training runs to its last epoch. `None` trains all
+            epochs and keeps the last one's weights.
+        precision: "auto" (bfloat16 where the machine computes it faster), "float32",
+            "mixed_bfloat16" or "mixed_float16".
+        seed: Decides initial weights, dropout, the order of examples and their augmentation.
+
+    Raises:
+        ValueError: If a value is illegal; the message says what was expected.
+
+    Example:
+        >>> recipe = Recipe(epochs=5, learning_rate_schedule="cosine", warmup_epochs=1)
+        >>> Recipe.from_config(recipe.get_config()) == recipe
+        True
+    """
+
+    epochs: int = field(default=10, metadata=_with(integer, row=Int(5, 30, default=10)))
+    batch_size: int = field(
+        default=64, metadata=_with(integer, row=Int(16, 256, step=2, sampling="log", default=64))
+    )
+    optimizer: Any = field(
+        default="adamw", metadata=_with(_optimizer, row=Choice(tuple(OPTIMIZERS), default="adamw"))
+    )
+    learning_rate: float = field(
+        default=1e-3,
+        metadata=_with(
+            number,
+            row=Float(
+                1e-4,
+                1e-2,
+                sampling="log",
+                default=1e-3,
+                scale=("optimizer", {name: factor for name, (_, factor) in OPTIMIZERS.items()}),
+            ),
+        ),
+    )
+    learning_rate_schedule: Any = field(
+        default="constant", metadata=_with(_schedule, row=Choice(SCHEDULES))
+    )
+    warmup_epochs: float = field(
+        default=0.0,
+        metadata=_with(
+            functools.partial(number, or_zero=True),
+            row=Float(0.0, 3.0, when=("learning_rate_schedule", ("constant", "cosine"))),
+            varied=False,
+        ),
+    )
+    momentum: float = field(
+        default=0.9,
+        metadata=_with(rate, row=Float(0.0, 0.95, default=0.9, when=("optimizer", WITH_MOMENTUM))),
+    )
+    weight_decay: float = field(
+        default=0.0,
+        metadata=_with(
+            functools.partial(number, or_zero=True),
+            row=Float(1e-5, 0.1, sampling="log", default=4e-3, when=("optimizer", ("adamw",))),
+        ),
+    )
+    global_clipnorm: float | None = field(
+        default=None,
+        metadata=_with(
+            _or_none(number), row=Float(0.1, 10.0, sampling="log", default=1.0), varied=False
+        ),
+    )
+    label_smoothing: float = field(
+        default=0.0, metadata=_with(rate, row=Float(0.0, 0.2), varied=False)
+    )
+    class_weight: Any = field(default=None, metadata=_with(_class_weight))
+    augment: Any = field(default=None, metadata=_with(_augment))
+    early_stopping: int | None = field(
+        default=None, metadata=_with(_or_none(integer), row=Int(2, 10, default=5), varied=False)
+    )
+    precision: str = field(
+        default="auto", metadata=_with(functools.partial(one_of, options=PRECISIONS))
+    )
+    seed: int = field(
+        default=0, metadata=_with(functools.partial(integer, minimum=0, maximum=MAX_SEED))
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for one in dataclasses.fields(self):
+            checked = one.metadata["check"](one.name, getattr(self, one.name))
+            object.__setattr__(self, one.name, checked)
+        for owner, brought in BROUGHT.items():
+            given = [name for name in brought if getattr(self, name) != DEFAULTS[name]]
+            if not isinstance(getattr(self, owner), str) and given:
+                raise ValueError(
+                    f"`{owner}` is a Keras object, which brings {_listed(given)} with it: give "
+                    f"those to the object, or `{owner}` by name."
+                )
+        if self.warmup_epochs and self.learning_rate_schedule not in ("constant", "cosine"):
+            raise ValueError(
+                "`warmup_epochs` need the schedule 'constant' or 'cosine', received "
+                f"{self.learning_rate_schedule!r}: leave one of the two out."
+            )
+
+    def replace(self, **values: Any) -> Recipe:
+        """Give a recipe with some values changed.
+
+        Args:
+            **values: Value by name.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            ValueError: If a name is unknown (the message suggests close ones), or a value illegal.
+
+        Example:
+            >>> Recipe().replace(epoch=3)
+            Traceback (most recent call last):
+            ValueError: A training has no value 'epoch'. Did you mean 'epochs'? Known: ...
+        """
+        for name in values:
+            if name not in DEFAULTS:
+                raise ValueError(f"A training has no value {name!r}. {suggestion(name, DEFAULTS)}")
+        return dataclasses.replace(self, **values)
+
+    def make_schedule(self, steps: int) -> Any:
+        """Make the learning rate of a training.
+
+        Args:
+            steps: Number of steps an epoch.
+
+        Returns:
+            A number, or a `keras.optimizers.schedules.LearningRateSchedule` over all steps.
+
+        Example:
+            >>> schedule = Recipe(learning_rate_schedule="cosine", epochs=10).make_schedule(20)
+            >>> round(float(schedule(100)), 6)
+            0.0005
+        """
+        kind, peak = self.learning_rate_schedule, self.learning_rate
+        if not isinstance(kind, str):
+            return kind
+        total, warmup = self.epochs * steps, round(self.warmup_epochs * steps)
+        if kind == "constant" and not warmup:
+            return peak
+        from keras.optimizers import schedules
+
+        if kind == "exponential":
+            return schedules.ExponentialDecay(peak, total, 0.01)
+        first = peak / (warmup + 1)
+        if kind == "one_cycle":
+            warmup, first = math.ceil(total / 5), peak / 10
+        return schedules.CosineDecay(
+            first if warmup else peak,
+            max(total - warmup, 1),
+            alpha=1.0 if kind == "constant" else 0.0,
+            warmup_target=peak if warmup else None,
+            warmup_steps=warmup,
+        )
+
+    def make_optimizer(self, steps: int = 1) -> keras.optimizers.Optimizer:
+        """Make the Keras optimizer of a training.
+
+        Args:
+            steps: Number of steps an epoch, which a schedule needs to know.
+
+        Returns:
+            A new optimizer.
+
+        Example:
+            >>> Recipe(optimizer="sgd", momentum=0.8).make_optimizer().momentum
+            0.8
+        """
+        import keras
+
+        if not isinstance(self.optimizer, str):
+            return type(self.optimizer).from_config(self.optimizer.get_config())
+        options: dict[str, Any] = {"global_clipnorm": self.global_clipnorm}
+        if self.optimizer in WITH_MOMENTUM:
+            options["momentum"] = self.momentum
+        if self.optimizer == "sgd":
+            options["nesterov"] = self.momentum > 0
+        if self.weight_decay or self.optimizer == "adamw":  # whose default is another
+            options["weight_decay"] = self.weight_decay
+        kind = getattr(keras.optimizers, OPTIMIZERS[self.optimizer][0])
+        return kind(self.make_schedule(steps), **options)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the recipe as plain values, which JSON takes.
+
+        Returns:
+            Value by name: Keras objects as Keras serializes them, an `Augment` as its values, and
+            another function as a description that changes with its code.
+        """
+        config = {name: getattr(self, name) for name in DEFAULTS}
+        for name in BROUGHT:
+            if not isinstance(config[name], str):
+                import keras
+
+                config[name] = keras.saving.serialize_keras_object(config[name])
+        if isinstance(self.augment, Augment):
+            config["augment"] = dataclasses.asdict(self.augment)
+        elif self.augment is not None:
+            config["augment"] = describe_function(self.augment)
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Recipe:
+        """Make a recipe of what `get_config` gave, also after JSON.
+
+        Args:
+            config: Value by name. A function that augments is not in it: it is left out.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            ValueError: If a name is unknown, or a value illegal.
+        """
+        values = dict(config)
+        for name in BROUGHT:
+            if isinstance(values.get(name), Mapping):
+                import keras
+
+                values[name] = keras.saving.deserialize_keras_object(values[name])
+        if isinstance(values.get("augment"), str):
+            values["augment"] = None
+        return cls().replace(**values)
+
+
+_FIELDS = dataclasses.fields(Recipe)
+DEFAULTS: dict[str, Any] = {one.name: one.default for one in _FIELDS}
+ROWS = {one.name: one.metadata["row"] for one in _FIELDS if one.metadata["row"]}
+"""What a search can vary in a training."""
+VARIED = [one.name for one in _FIELDS if one.name in ROWS and one.metadata["varied"]]
+"""What a search varies unless it is told otherwise."""
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def describe_function(function: Callable[..., Any]) -> str:
+    """Describe a function so that another one has another description, in any process.
+
+    Example:
+        >>> describe_function(lambda images, rng: images) == describe_function(lambda i, r: i + 1)
+        False
+    """
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{name} {hashlib.blake2b(_content(function).encode(), digest_size=8).hexdigest()}"
+
+
+def _content(value: Any) -> str:
+    """Lay out what decides a function's results, without addresses in memory."""
+    if isinstance(value, np.ndarray):
+        return hashlib.blake2b(np.ascontiguousarray(value).data).hexdigest()
+    if isinstance(value, functools.partial):
+        return _content([value.func, value.args, value.keywords])
+    if isinstance(value, tuple | list | frozenset | set):
+        return str([_content(item) for item in value])
+    if isinstance(value, Mapping):
+        return str([(str(key), _content(item)) for key, item in value.items()])
+    code = getattr(value, "__code__", value)
+    if hasattr(code, "co_code"):
+        cells = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+        parts = [code.co_code.hex(), code.co_names, code.co_consts, cells]
+        owner = getattr(value, "__self__", None)  # of a bound method
+        return _content([*parts, getattr(value, "__defaults__", None), owner])
+    if hasattr(value, "__dict__") and not isinstance(value, type):
+        return type(value).__qualname__ + _content(vars(value))
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -1,0 +1,302 @@
+"""Run directories: what a training writes, whole at any moment, and how it is read again."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+import zoo.losses
+import zoo.metrics  # noqa: F401
+from zoo import tasks
+from zoo.data.preparation import Preparation, preparation_from_config
+from zoo.files import replacing
+from zoo.history import numbers_of, read_table, write_table
+from zoo.layers import BatchNormalization
+from zoo.records import read_json, refusing_damage, write_json
+from zoo.training.fit import BestWeights
+from zoo.training.recipe import Recipe
+
+CONFIG, MODEL, BEST = "config.json", "model.keras", ".best-"
+HISTORY, METRICS, STATE = "history.csv", "metrics.json", "state.json"
+WRITING_SHARE = 0.03  # of the time; what short epochs gave is kept in memory until it is due
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run:
+    """A training and what came of it.
+
+    Attributes:
+        directory: Where its files are.
+        config: Builder name and arguments, task, data, recipe and versions.
+        model: The trained model, compiled; of a training that was stopped, as far as it came.
+        history: Loss and metrics by name, one entry an epoch, and the learning rate.
+        metrics: Loss and metrics on the test part; empty until the training is complete.
+    """
+
+    directory: Path
+    config: Mapping[str, Any]
+    model: keras.Model
+    history: Mapping[str, list[float]]
+    metrics: Mapping[str, float]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training came to its end."""
+        return bool(self.metrics)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the training was told."""
+        return Recipe.from_config(self.config["recipe"])
+
+    @property
+    def task(self) -> tasks.Task:
+        """What the model was trained for."""
+        return type(tasks.get(self.config["task"]))(**self.config["task_arguments"])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of class 0, 1, ...; empty where labels are real numbers."""
+        return tuple(self.config["data"]["class_names"])
+
+    @property
+    def preparation(self) -> Preparation:
+        """What an example is, and how others like it are prepared."""
+        return preparation_from_config(self.config["data"]["preparation"])
+
+    def predict(self, x: Any) -> dict[str, Any]:
+        """Tell what the model makes of examples, which are prepared exactly as in training.
+
+        Args:
+            x: Examples as people have them: of images arrays, one image, paths or a folder; of
+                tables data frames, dictionaries, arrays or a CSV file; of pairs `(left, right)`.
+
+        Returns:
+            Arrays by name, one entry an example. A classifier gives `class` (names), `probability`
+            and `probabilities`; a regression its targets; an autoencoder `reconstruction` and
+            `error`; a model of pairs `distance` and `same`, or of single images `embedding`.
+
+        Raises:
+            ValueError: If they are no such examples, or would be taken for others in silence.
+
+        Example:
+            >>> import tempfile, zoo
+            >>> data = zoo.load_data("digits")
+            >>> with tempfile.TemporaryDirectory() as directory:
+            ...     run = zoo.train("mlp_tiny", data, epochs=5, directory=directory, verbose=0)
+            >>> found = run.predict(data.test.examples([0, 1, 2]))
+            >>> found["class"].shape, found["probabilities"].shape
+            ((3,), (3, 10))
+        """
+        prepare = self.preparation
+        if self.task.split_by == "classes" and isinstance(x, tuple) and len(x) == 2:
+            prepared = ops.convert_to_numpy(ops.stack([prepare(half) for half in x]))
+        else:
+            prepared = prepare(x)
+        return self.task.predict(self.model, prepared, self.config["data"])
+
+    def export(self, path: str | os.PathLike[str], **options: Any) -> Any:
+        """Export the model with its task's signatures, class names and preparation.
+
+        Args:
+            path: Directory to write; nothing may exist there.
+            **options: As `zoo.export_saved_model` takes them.
+
+        Returns:
+            The `zoo.ExportResult`.
+
+        Raises:
+            ValueError: See `zoo.export_saved_model`, as for its other errors.
+        """
+        from zoo.export import export_saved_model
+
+        metadata = {name: self.config[name] for name in ("model", "task", "data")}
+        signatures = self.task.signatures(self.model)
+        return export_saved_model(
+            self.model, path, signatures=signatures, metadata=metadata, **options
+        )
+
+    def __repr__(self) -> str:
+        epochs = len(self.history.get("loss", ()))
+        metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())
+        return (
+            f"<Run {self.config['model']} on {self.config['data']['name']}: {epochs} epochs, "
+            f"{metrics or 'not complete'}, in {str(self.directory)!r}>"
+        )
+
+
+def load_run(directory: str | os.PathLike[str], model: keras.Model | None = None) -> Run:
+    """Load a run, as far as it came.
+
+    Args:
+        directory: The run's directory.
+        model: Its model, where it is in memory already.
+
+    Returns:
+        The run; `is_complete` tells whether its training ended.
+
+    Raises:
+        FileNotFoundError: If the directory holds no run, or one without a complete epoch.
+        ValueError: If a file is damaged; the message names it.
+
+    Example:
+        >>> load_run("nowhere")
+        Traceback (most recent call last):
+        FileNotFoundError: 'nowhere' holds no run with a complete epoch: config.json is missing. ...
+    """
+    directory = Path(directory)
+    for name in (CONFIG, MODEL):
+        if not (directory / name).exists():
+            raise FileNotFoundError(
+                f"{str(directory)!r} holds no run with a complete epoch: {name} is missing. Give "
+                "a directory that zoo.train has written."
+            )
+    metrics = read_json(directory / METRICS) if (directory / METRICS).exists() else {}
+    return Run(
+        directory,
+        read_json(directory / CONFIG),
+        model or load_model(directory / MODEL),
+        columns(read_table(directory / HISTORY)),
+        metrics,
+    )
+
+
+def load_model(path: Path) -> keras.Model:
+    """Load a model of ours, with the layers that train faster than Keras's own.
+
+    Example:
+        >>> load_model(Path("nowhere.keras"))
+        Traceback (most recent call last):
+        ValueError: 'nowhere.keras' is missing or damaged ...
+    """
+    layers = {"BatchNormalization": BatchNormalization}
+    with refusing_damage(path):
+        return keras.saving.load_model(path, custom_objects=layers)
+
+
+def load_state(model: keras.Model, path: Path) -> None:
+    """Load the weights and the optimizer's state into a compiled model.
+
+    Keras's own `load_model` makes another optimizer under mixed_float16, and leaves its state out.
+    """
+    with refusing_damage(path):
+        model.load_weights(path)
+
+
+class RunKeeper:
+    """Writes a training down; each file is whole at any moment.
+
+    Attributes:
+        rows: What each epoch logged.
+        best: Knows the best weights, which are kept, too.
+    """
+
+    def __init__(self, directory: Path, *, every_epoch: bool = True) -> None:
+        self.directory = directory
+        self.every_epoch = every_epoch
+        self.rows: list[dict[str, float]] = []
+        self._due = 0.0  # when the next writing is worth its time
+        self._unwritten: list[np.ndarray] = []
+        self.best: BestWeights | None = None
+
+    def resume(
+        self, model: keras.Model, recipe: Recipe, steps: int, best: BestWeights | None
+    ) -> bool:
+        """Load what an earlier process kept."""
+        if not (self.directory / MODEL).exists():
+            return False
+        load_state(model, self.directory / MODEL)
+        # Rounded, since mixed_float16 skips the steps in which its loss scale overflows.
+        done = round(int(model.optimizer.iterations) / steps)
+        path = self.directory / HISTORY
+        self.rows = read_table(path)[:done]
+        if len(self.rows) < done:
+            raise ValueError(f"{str(path)!r} is damaged: it has {len(self.rows)} of {done} epochs.")
+        ended = False
+        if (self.directory / STATE).exists():
+            ended = read_json(self.directory / STATE) == {"epochs": recipe.epochs, "done": done}
+        if best and not ended:
+            ended = self._resume_best(model, best)
+        return ended
+
+    def _resume_best(self, model: keras.Model, best: BestWeights) -> bool:
+        for epoch, row in enumerate(self.rows):
+            best.is_better(epoch, row)
+        path = self.directory / f"{BEST}{best.epoch}.npz"
+        best.weights = model.get_weights()  # of a training that had ended
+        if path.exists():
+            with refusing_damage(path), np.load(path) as arrays:
+                best.weights = [arrays[f"arr_{number}"] for number in range(len(arrays))]
+        if best.is_over(len(self.rows) - 1):
+            model.set_weights(best.weights)
+            return True
+        return False
+
+    def keep(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
+        """Keep an epoch: on disk, or where epochs are short for now in memory."""
+        self.rows.append({"epoch": epoch + 1, **numbers_of(logs)})
+        if not self.every_epoch:
+            return
+        if time.monotonic() >= self._due:
+            self._write(model)
+        else:
+            self._unwritten = [ops.convert_to_numpy(v).copy() for v in _state(model)]
+
+    def flush(self, model: keras.Model) -> None:
+        """Write what is only in memory, after whatever ended the training."""
+        if self._unwritten:
+            for variable, value in zip(_state(model), self._unwritten, strict=True):
+                variable.assign(value)
+            self._write(model)
+
+    def end(self, model: keras.Model, epochs: int) -> None:
+        """Keep the model as the training leaves it: with the best weights, and what is settled."""
+        if self.rows:
+            self._write(model)
+            write_json(self.directory / STATE, {"epochs": epochs, "done": len(self.rows)})
+            for path in self.directory.glob(f"{BEST}*"):
+                path.unlink()
+
+    def _write(self, model: keras.Model) -> None:
+        began = time.monotonic()
+        older = list(self.directory.glob(f"{BEST}*"))
+        if self.best and self.best.epoch is not None and self.every_epoch:
+            path = self.directory / f"{BEST}{self.best.epoch}.npz"
+            if path in older:
+                older.remove(path)
+            else:
+                with replacing(path) as draft:
+                    np.savez(draft, *self.best.weights)
+        write_table(self.directory / HISTORY, self.rows)
+        with replacing(self.directory / MODEL) as draft:
+            model.save(draft)
+        for path in older:  # only now: a kill before leaves the model that they belong to
+            path.unlink()
+        self._unwritten = []
+        now = time.monotonic()
+        self._due = now + (now - began) / WRITING_SHARE
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    """Give all that a training changes, but for its metrics."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
+    """Turn rows into columns; a callback may log a value in some epochs only.
+
+    Example:
+        >>> columns([{"loss": 1.0}, {"loss": 0.5, "f1": 0.25}])
+        {'loss': [1.0, 0.5], 'f1': [nan, 0.25]}
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name, math.nan) for row in rows] for name in names}

@@ -1,0 +1,249 @@
+"""Train a model on a data set, into a run directory that survives being killed."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from zoo import tasks
+from zoo.data.dataset import Dataset, require_dataset
+from zoo.records import claimed, write_json
+from zoo.registry import entry
+from zoo.training.fit import BestWeights, compile_model, fit_model
+from zoo.training.precision import precision_scope, resolve_precision
+from zoo.training.recipe import BROUGHT, DEFAULTS, Recipe
+from zoo.training.runs import CONFIG, METRICS, Run, RunKeeper, load_run
+
+FEW_STEPS = 50
+
+
+def train(
+    model: str | keras.Model,
+    data: Dataset,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    task: str | tasks.Task | None = None,
+    recipe: Recipe | None = None,
+    directory: str | os.PathLike[str],
+    resume: bool = False,
+    overwrite: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
+    **values: Any,
+) -> Run:
+    """Build a model, fit it, evaluate it on the test part, and keep everything in a directory.
+
+    The directory holds `config.json` (model, task, data, recipe, versions), `model.keras` (the
+    model and its optimizer after the last good epoch, replaced as a whole each epoch
+    or, where epochs take less than seconds, as often as writing costs little),
+    `history.csv`, and, once the training is complete, `metrics.json`. The same seed gives the same
+    numbers on the same machine, also when the training was interrupted. One process at a time
+    writes into it.
+
+    Args:
+        model: A registered model's name, or any Keras model. A model that is compiled is trained by
+            its own optimizer, loss and metrics, another one by the task's and the recipe's.
+        data: What `zoo.load_data` gives.
+        arguments: The builder's arguments, beside those that the data decide.
+        task: Name of a task, or a task, where it is not the one that the model is registered for.
+            Data with real numbers as labels make a classification a regression.
+        recipe: How the model is trained.
+        directory: A new or empty directory, or one that holds a run.
+        resume: Go on from the last good epoch of the run in `directory`; a complete run is loaded.
+            The other arguments must be those that it was started with, but `epochs` may grow.
+        overwrite: Delete the run in `directory`, such as one whose loss was not finite, and begin
+            anew.
+        callbacks: More Keras callbacks for `fit`. A resumed run begins with new ones: what they
+            keep in memory is not in the directory.
+        verbose: As `fit` takes it; 0 is silent.
+        **values: Values of the recipe, such as `epochs=20`; see `zoo.Recipe`. They win over those
+            of `recipe`.
+
+    Returns:
+        The run.
+
+    Raises:
+        ValueError: If an argument is illegal, the model does not fit the data, or a resumed run
+            was started with other arguments.
+        FileExistsError: If the directory is not empty, and neither `resume` nor `overwrite` is set.
+        FloatingPointError: If the loss or a weight is no longer finite; the last good model stays.
+
+    Example:
+        >>> import tempfile, zoo
+        >>> data = zoo.load_data("digits")
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     run = zoo.train("mlp_tiny", data, epochs=5, directory=directory, verbose=0)
+        >>> sorted(run.metrics)
+        ['accuracy', 'loss']
+    """
+    require_dataset(data)
+    recipe = (recipe or Recipe()).replace(**values)
+    _require_one_schedule(recipe, callbacks)
+    the_task = _task_of(model, task, data)
+    if recipe.class_weight and the_task.has_classes:
+        the_task.class_weights(data, recipe.class_weight)  # which refuses unknown names
+    policy = resolve_precision(recipe.precision)
+    config = {
+        **_identity(model, arguments, the_task, data),
+        "task": the_task.label,
+        "task_arguments": the_task.get_config(),
+        "data": data.description(),
+        "parts": [part.fingerprint() for part in (data.train, data.validation, data.test)],
+        "recipe": {**recipe.get_config(), "precision": policy},
+    }
+    keras.utils.set_random_seed(recipe.seed)
+    with precision_scope(policy):
+        built = _built(model, arguments, the_task, data, recipe)
+    if not built.compiled:
+        compile_model(built, the_task, recipe)
+    built.optimizer.build(built.trainable_variables)
+    steps = len(the_task.batches(built, data.train, recipe.batch_size, seed=recipe.seed))
+
+    growing = ("recipe.epochs",)
+    with claimed(
+        directory, CONFIG, config, resume=resume, overwrite=overwrite, growing=growing
+    ) as path:
+        keeper = RunKeeper(path)
+        best = None
+        if recipe.early_stopping:
+            best = BestWeights(the_task.objective, the_task.direction, recipe.early_stopping)
+        over = keeper.resume(built, recipe, steps, best)
+        if over and (path / METRICS).exists():
+            return load_run(path)
+        (path / METRICS).unlink(missing_ok=True)
+        if over:
+            the_task.finish(built, data)
+            keeper.end(built, recipe.epochs)
+        else:
+            _fit(built, data, the_task, recipe, keeper, best, callbacks, verbose)
+        write_json(path / METRICS, the_task.evaluate(built, data.test))
+        run = load_run(path, built)
+    _remark(run, data, steps * len(keeper.rows))
+    return run
+
+
+def _fit(
+    model: keras.Model,
+    data: Dataset,
+    task: tasks.Task,
+    recipe: Recipe,
+    keeper: RunKeeper,
+    best: BestWeights | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+    verbose: int | str,
+) -> None:
+    """Fit the epochs that are left; what ends it too soon says how to go on."""
+    where = str(keeper.directory)
+    try:
+        fit_model(
+            model,
+            data,
+            task,
+            recipe,
+            first_epoch=len(keeper.rows),
+            callbacks=callbacks,
+            keeper=keeper,
+            best=best,
+            verbose=verbose,
+        )
+    except FloatingPointError as error:
+        keeper.flush(model)
+        done = len(keeper.rows)
+        kept = f"{where!r} holds the model after epoch {done}. " if done else ""
+        raise FloatingPointError(
+            f"{error} {kept}Begin anew there with other values by overwrite=True."
+        ) from error
+    except BaseException as error:
+        keeper.flush(model)
+        error.add_note(
+            f"{where!r} holds {len(keeper.rows)} of {recipe.epochs} epochs: call zoo.train with "
+            "the same arguments and resume=True to go on."
+        )
+        raise
+
+
+def _task_of(model: str | keras.Model, task: str | tasks.Task | None, data: Dataset) -> tasks.Task:
+    """Find what a model is trained for on data."""
+    if task is None and not isinstance(model, str):
+        raise ValueError(
+            "A model of your own needs a `task`, such as 'classification', 'regression' or "
+            "'reconstruction'; received none."
+        )
+    return tasks.get(task or tasks.task_for(entry(str(model)).task, data))
+
+
+def _identity(
+    model: str | keras.Model,
+    arguments: Mapping[str, Any] | None,
+    task: tasks.Task,
+    data: Dataset,
+) -> dict[str, Any]:
+    """Give what tells a model from others: name and arguments, or the shapes of its weights."""
+    if isinstance(model, str):
+        given = {**task.model_arguments(data), **(arguments or {})}
+        return {"model": entry(model).name, "arguments": given}
+    if arguments:
+        raise ValueError("`arguments` are for a model that is given by name: leave them out.")
+    return {"model": model.name, "weights": [list(weight.shape) for weight in model.weights]}
+
+
+def _built(
+    model: str | keras.Model,
+    arguments: Mapping[str, Any] | None,
+    task: tasks.Task,
+    data: Dataset,
+    recipe: Recipe,
+) -> keras.Model:
+    if isinstance(model, str):
+        return task.build(model, data, arguments or {})
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a registered name or a Keras model, received {model!r}.")
+    if not model.compiled:
+        model = _functional(model, data)
+        task.check(model, data)
+        return task.adapt(model, data)
+    model(data.train.examples([0]))  # which makes the weights of one that has none yet
+    told = [
+        name
+        for name in ("optimizer", *BROUGHT["optimizer"], "label_smoothing")
+        if getattr(recipe, name) != DEFAULTS[name]
+    ]
+    if told:
+        raise ValueError(
+            f"Model {model.name!r} is compiled, so that its own optimizer and loss train it: leave "
+            f"out {', '.join(f'`{name}`' for name in told)}, or give it uncompiled."
+        )
+    return model
+
+
+def _functional(model: keras.Model, data: Dataset) -> keras.Model:
+    """Turn a Sequential or a subclassed model into a Functional one with the same layers."""
+    if hasattr(model, "output_names"):
+        return model
+    dtype = "string" if data.preparation.kind == "texts" else None
+    inputs = keras.Input(data.input_shape, dtype=dtype)
+    outputs = model.call(inputs) if isinstance(model, keras.Sequential) else model(inputs)
+    return keras.Model(inputs, outputs, name=model.name)
+
+
+def _require_one_schedule(recipe: Recipe, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    kinds = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+    for callback in callbacks:
+        if isinstance(callback, kinds) and not isinstance(recipe.make_schedule(1), float):
+            raise ValueError(
+                f"`learning_rate_schedule`={recipe.learning_rate_schedule!r} and the callback "
+                f"{type(callback).__name__} both set the learning rate: leave one of them out."
+            )
+
+
+def _remark(run: Run, data: Dataset, steps: int) -> None:
+    """Say so where a training was too short, or taught no more than chance."""
+    remarks = [run.task.remark(data, run.metrics)]
+    if steps < FEW_STEPS:
+        remarks.append(f"The training had {steps} steps only: more epochs or smaller batches help")
+    for remark in filter(None, remarks):
+        warnings.warn(f"{remark}.", stacklevel=3)  # the caller of train
