@@ -9,7 +9,6 @@ import pytest
 
 import zoo
 import zoo.tasks
-from zoo.precision import precision_scope
 from zoo.registry import entry
 from zoo.training.precision import precision_scope
 
