@@ -133,6 +133,18 @@ def recurrent():
     return keras.Model(steps, layers.Dense(2, "softmax", dtype="float32", name="scores")(x))
 
 
+class Busy(layers.Layer):
+    operations = ("a layer's own",)
+
+    def call(self, inputs):
+        return inputs
+
+
+def masked_sequential():
+    steps = keras.Input((6, 4), name="steps")
+    return keras.Sequential([steps, layers.Masking(), layers.GRU(3), Busy(name="scores")])
+
+
 def constants_and_casts():
     """Layers that keep numbers in the dtype that they were built in, and casts that name one."""
     learned = layers.Normalization()
@@ -150,7 +162,7 @@ def policy_by_layer():
     return keras.Model(numbers, layers.Dense(2, dtype=policies, name="scores")(x))
 
 
-MAKERS = (trunk_used_twice, recurrent, constants_and_casts, policy_by_layer)
+MAKERS = (trunk_used_twice, recurrent, masked_sequential, constants_and_casts, policy_by_layer)
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)

@@ -77,7 +77,10 @@ def half_operations(directory: Path) -> list[str]:
 
 
 def _steps(layer: keras.Layer) -> Sequence[Any]:
-    return getattr(layer, "operations", ())  # of a Functional model: layers, casts, sums
+    if not isinstance(layer, keras.Model):
+        return ()
+    graph = getattr(layer, "_functional", None) or layer  # a Sequential holds a Functional model
+    return getattr(graph, "operations", ())  # layers, casts, sums
 
 
 def _inputs(layer: keras.Layer) -> list[keras.KerasTensor]:
