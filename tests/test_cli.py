@@ -189,7 +189,7 @@ TRAIN = ("train", "mlp_tiny", "digits", "--directory", "unused")
         ((*TRAIN, "--batch-size", "0"), "Error: --batch-size must be an integer"),
         (
             (*TRAIN[:-1], "tests"),
-            "Choose another --directory, delete it, or pass --resume to go on",
+            "or resume what it holds (--resume)",
         ),
         (("export", "nowhere", "unused"), "holds no run with a complete epoch"),
     ],
@@ -251,8 +251,8 @@ def test_a_command_that_is_stopped_says_how_to_go_on(tmp_path):
     assert "Traceback" not in told
     resumed = keras_zoo(*train, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert "epoch 3/30" not in resumed.stdout
-    assert "epoch 4/30" in resumed.stdout or "epoch 5/30" in resumed.stdout
+    assert "epoch 2/30" not in resumed.stdout
+    assert "epoch 4/30" in resumed.stdout
     assert "test accuracy: 0." in resumed.stdout
 
 

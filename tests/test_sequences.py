@@ -127,11 +127,11 @@ def test_sequences_of_one_feature_come_in_any_form(x):
 
 
 def test_arrays_are_images_unless_the_kind_says_otherwise():
-    x, y = np.random.default_rng(0).random((30, 12, 3)), np.arange(30) % 2
+    x, y = np.random.default_rng(0).random((30, 12, 5)), np.arange(30) % 2
     assert zoo.load_data((x, y)).preparation.kind == "images"
-    assert zoo.load_data((x, y), kind="sequences").input_shape == (12, 3)
+    assert zoo.load_data((x, y), kind="sequences").input_shape == (12, 5)
     assert zoo.load_data((list(x), y / 1), kind="sequences").is_regression
-    with pytest.raises(ValueError, match=r"`kind` is 'tables', but .* images of 12 x 3 x 1"):
+    with pytest.raises(ValueError, match=r"`kind` is 'tables', but .* images of 12 x 5 x 1"):
         zoo.load_data((x, y), kind="tables")
 
 

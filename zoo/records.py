@@ -158,7 +158,7 @@ def _holds(directory: Path, record: str, wanted: bool) -> bool:
     if not wanted:
         raise FileExistsError(
             f"{str(directory)!r} is not empty. Choose another directory, delete it, or resume what "
-            "it holds."
+            "it holds (`resume=True`)."
         )
     if not (directory / record).exists():
         raise ValueError(

@@ -202,7 +202,10 @@ def _odd_layout(shape: tuple[int, ...]) -> str:
     """Say how to mend images whose axes are in another order; nothing where none is odd."""
     channels = (1, 2, 3, 4)
     if len(shape) == 3 and shape[2] in (1, 3, 4):
-        return "They look like one image: pass x[None], or x[..., None] if they are that narrow."
+        return (
+            "They look like one image: pass x[None], or x[..., None] if they are that narrow. "
+            "Sequences of numbers need kind='sequences'."
+        )
     if len(shape) != 4 or shape[3] in channels:
         return ""
     if shape[1] in channels and shape[2] not in channels:
