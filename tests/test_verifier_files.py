@@ -139,9 +139,10 @@ def test_a_killed_save_leaves_no_target(tmp_path):
     )
     assert finished.returncode == -signal.SIGKILL, finished.stderr
     (left,) = os.listdir(tmp_path)
-    assert left.startswith(".verifier-")
+    assert left.startswith(".tmp-")
     verifier = plain_verifier()
     verifier.save(tmp_path / "verifier")  # the path is still free
+    assert os.listdir(tmp_path) == ["verifier"]  # and the draft is gone
     assert Verifier.load(tmp_path / "verifier").threshold is None
 
 
