@@ -99,6 +99,8 @@ def fit_model(
 class _Finite(keras.callbacks.Callback):
     """Stops a training whose loss or weights are not finite, and keeps where it was."""
 
+    async_safe = True  # Keras need not wait for each step's loss, only to show it here
+
     def __init__(self) -> None:
         super().__init__()
         self.bad: str | None = None
