@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -336,3 +337,24 @@ def test_bfloat16_trains_and_gives_float32_probabilities(digits, tmp_path):
     assert run.model.get_layer("block1_conv1").compute_dtype == "bfloat16"
     assert run.model.predict(digits.test.examples(range(3)), verbose=0).dtype == "float32"
     assert all(weight.dtype == "float32" for weight in run.model.get_weights()[:2])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc alone is set")
+@pytest.mark.parametrize(
+    ("environment", "is_kept"), [({}, True), ({"MALLOC_TOP_PAD_": "0"}, False)]
+)
+def test_training_keeps_the_memory_that_a_step_frees(environment, is_kept):
+    script = """
+import resource, numpy as np, zoo.training.memory
+print(zoo.training.memory.keep_freed_memory())
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    np.ones(2**20)  # 8 MiB, 2,048 pages
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    plain = {name: value for name, value in os.environ.items() if "MALLOC" not in name}
+    command = [sys.executable, "-c", script]
+    out = subprocess.run(command, env={**plain, **environment}, capture_output=True, text=True)
+    set_now, faults = out.stdout.split()
+    assert set_now == str(is_kept)
+    assert not is_kept or int(faults) < 10_000

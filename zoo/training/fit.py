@@ -12,6 +12,7 @@ import numpy as np
 from zoo.arguments import broken_weights
 from zoo.data import Dataset
 from zoo.tasks import Task
+from zoo.training.memory import keep_freed_memory
 from zoo.training.recipe import Recipe
 
 Logs = Mapping[str, float] | None
@@ -55,6 +56,7 @@ def fit_model(
     verbose: int | str = "auto",
 ) -> keras.callbacks.History:
     """Fit a compiled model for a task on data."""
+    keep_freed_memory()
     batches = task.batches(
         model,
         data.train,
