@@ -9,15 +9,7 @@ import pytest
 
 import tuning
 import zoo
-from tuning.autoencoders import conv_autoencoder_arguments, dense_autoencoder_arguments
-from tuning.families import (
-    FAMILIES,
-    MAX_PARAMETERS,
-    cascade_cnn_arguments,
-    face_cnn_arguments,
-    family_of,
-    mlp_arguments,
-)
+from tuning.families import FAMILIES, MAX_PARAMETERS, family_of
 from tuning.spaces import TRAINING, space, training_values
 from zoo.registry import entry
 from zoo.space import Choice, Float, Int, default_values, override, plain_values, start_at
@@ -60,10 +52,10 @@ def test_every_draw_builds_below_the_parameter_cap(name, input_shape):
 @pytest.mark.parametrize("pooling", ["max", "stride"])
 def test_the_largest_models_are_below_the_parameter_cap(depth, pooling):
     assert depth in space("cascade_cnn", (32, 32, 3))["depth"].options
-    cnn = cascade_cnn_arguments(
+    cnn = FAMILIES["cascade_cnn"].arguments(
         dict(depth=depth, first_filters=32, convs_per_block=2, kernel_size=5, dense_units=256)
     )
-    dense = mlp_arguments(dict(depth=depth, first_units=256))
+    dense = FAMILIES["mlp"].arguments(dict(depth=depth, first_units=256))
     common = dict(input_shape=(32, 32, 3), num_classes=10, skip_connections=True)
     assert zoo.cascade_cnn(pooling=pooling, **cnn, **common).count_params() <= MAX_PARAMETERS
     assert zoo.mlp(**dense, **common).count_params() <= MAX_PARAMETERS
@@ -74,7 +66,7 @@ def test_the_largest_models_are_below_the_parameter_cap(depth, pooling):
 @pytest.mark.parametrize("depth", [2, 3, 4])
 def test_the_largest_face_models_are_below_the_parameter_cap(depth, blocks, sharing):
     assert depth in space("face_cnn", (32, 32, 3))["depth"].options
-    arguments = face_cnn_arguments(
+    arguments = FAMILIES["face_cnn"].arguments(
         dict(depth=depth, first_filters=32, num_local_blocks=blocks, local_filters=64, rank=8)
     )
     model = zoo.face_cnn((32, 32, 3), 10, sharing=sharing, embedding_dim=128, **arguments)
@@ -103,9 +95,9 @@ def test_the_largest_autoencoders_are_below_the_parameter_cap(depth):
     assert depth in space("conv_autoencoder", (32, 32, 3))["depth"].options
     values = dict(depth=depth, first_filters=32, convs_per_block=2, kernel_size=5)
     values |= dict(skip_connections=True, pooling="stride")
-    cnn = zoo.conv_autoencoder(**conv_autoencoder_arguments(values), **common)
+    cnn = zoo.conv_autoencoder(**FAMILIES["conv_autoencoder"].arguments(values), **common)
     values = dict(depth=min(depth, 3), first_units=256, skip_connections=True)
-    dense = zoo.dense_autoencoder(**dense_autoencoder_arguments(values), **common)
+    dense = zoo.dense_autoencoder(**FAMILIES["dense_autoencoder"].arguments(values), **common)
     assert max(cnn.count_params(), dense.count_params()) <= MAX_PARAMETERS
 
 

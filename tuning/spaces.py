@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuning.families import family_of
-from tuning.verification import VERIFICATION, verification_arguments
 from zoo.data import Augment, augment
+from zoo.losses import MININGS
 from zoo.registry import entry
-from zoo.space import Choice, Float, Int, Space, override, start_at
+from zoo.space import Choice, Float, Int, Space, override, resolve_conditions, start_at
 from zoo.tasks.base import Task, get_task
 from zoo.training.recipe import ROWS, VARIED
 
@@ -20,32 +20,33 @@ ON_REQUEST: Space = {**{name: ROWS[name] for name in ROWS if name not in VARIED}
 """What a search varies, too, where it is named: values of the recipe, and of `zoo.data.Augment`."""
 
 
-# What may vary in a task, and how it becomes the task's arguments.
-TASKS: dict[str, tuple[Space, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
-    "verification": (VERIFICATION, verification_arguments)
+# Of `zoo.tasks.VerificationTask`. A good margin depends on the loss, so each has a row.
+VERIFICATION: Space = {
+    "pair_margin": Float(0.2, 1.5, default=1.0, argument="margin", when=("head", ("distance",))),
+    "triplet_margin": Float(
+        0.05, 1.0, sampling="log", default=0.2, argument="margin", when=("head", ("embedding",))
+    ),
+    "proxy_margin": Float(0.0, 0.5, argument="margin", when=("head", ("proxies",))),
+    "mining": Choice(MININGS, default="semi_hard", when=("head", ("embedding",))),
+    "examples": Int(2, 8, step=2, sampling="log", default=4, when=("head", ("embedding",))),
+    "scale": Float(8.0, 64.0, sampling="log", default=16.0, when=("head", ("proxies",))),
 }
+
+TASKS: dict[str, Space] = {"verification": VERIFICATION}
+"""What may vary in a task."""
 
 
 def training_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick from values what `zoo.Recipe` takes.
-
-    Example:
-        >>> training_values({"optimizer": "adam", "shift": 2, "depth": 3})
-        {'optimizer': 'adam', 'augment': Augment(flip=False, shift=2, ...)}
-    """
+    """Pick from values what `zoo.Recipe` takes."""
     drawn = {name: values[name] for name in ROWS if name in values}
     changes = {name: values[name] for name in augment.ROWS if name in values}
     return {**drawn, **({"augment": Augment(**changes)} if changes else {})}
 
 
 def task_arguments(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick from values what a task takes.
-
-    Example:
-        >>> task_arguments("verification", {"examples": 4, "depth": 3})
-        {'examples': 4}
-    """
-    return TASKS[task][1](values) if task in TASKS else {}
+    """Pick from values what a task takes."""
+    rows = TASKS.get(task, {})
+    return {row.argument or name: values[name] for name, row in rows.items() if name in values}
 
 
 def space(
@@ -99,7 +100,9 @@ def space(
     decided = {*stated, *(arguments or {})}
     rows = {key: row for key, row in family.rows.items() if part_of[key] not in decided}
     rows |= _task_rows(get_task(task or entry(name).task))
-    rows = _settle(rows, {**entry(name).arguments, **(arguments or {})})
+    given = {**entry(name).arguments, **(arguments or {})}
+    parents = {row.when[0] for row in rows.values() if row.when} - set(rows)
+    rows = resolve_conditions(rows, {parent: (given.get(parent),) for parent in parents})
     requested = {key: row for key, row in ON_REQUEST.items() if key in asked}
     rows = override({**TRAINING, **requested, **rows}, fixed, ranges)
     if "depth" in rows and family.depths:
@@ -111,20 +114,8 @@ def _task_rows(task: Task) -> Space:
     """Give the rows of a task, but for what it states otherwise than by default."""
     default = vars(type(task)())
     stated = {name for name, value in vars(task).items() if value != default[name]}
-    rows = TASKS[task.name][0] if task.name in TASKS else {}
+    rows = TASKS.get(task.name, {})
     return {name: row for name, row in rows.items() if (row.argument or name) not in stated}
-
-
-def _settle(rows: Space, decided: Mapping[str, Any]) -> dict[str, Int | Float | Choice]:
-    """Drop the rows that what is decided elsewhere rules out, and conditions that it fulfils."""
-    settled = {}
-    for name, row in rows.items():
-        parent, values = row.when or (name, ())
-        if parent in rows:
-            settled[name] = row
-        elif decided.get(parent) in values:
-            settled[name] = dataclasses.replace(row, when=None)
-    return settled
 
 
 def _limit_depth(row: Any, low: int, high: int, deepest: int, asked: bool) -> Int | Float | Choice:

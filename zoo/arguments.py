@@ -17,12 +17,7 @@ MAX_SEED = 2**32 - 1
 
 
 def integer(name: str, value: Any, *, minimum: int = 1, maximum: int | None = None) -> int:
-    """Check an integer argument.
-
-    Example:
-        >>> integer("num_classes", 10, minimum=0)
-        10
-    """
+    """Check an integer argument."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise ValueError(f"`{name}` must be an integer of at least {minimum}, received {value!r}.")
     if maximum is not None and int(value) > maximum:
@@ -31,12 +26,7 @@ def integer(name: str, value: Any, *, minimum: int = 1, maximum: int | None = No
 
 
 def integers(name: str, value: Any, *, length: int | None = None, empty: bool = False) -> tuple:
-    """Check an argument that is a sequence of positive integers.
-
-    Example:
-        >>> integers("convs_per_block", 2, length=3)
-        (2, 2, 2)
-    """
+    """Check an argument that is a sequence of positive integers."""
     if length is not None and isinstance(value, Integral):
         value = (value,) * length
     if not isinstance(value, Sequence) or isinstance(value, str):
@@ -51,12 +41,7 @@ def integers(name: str, value: Any, *, length: int | None = None, empty: bool = 
 
 
 def rate(name: str, value: Any) -> float:
-    """Check a rate: a number of at least 0 and below 1.
-
-    Example:
-        >>> rate("dropout", 0.5)
-        0.5
-    """
+    """Check a rate: a number of at least 0 and below 1."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
         raise ValueError(
             f"`{name}` must be a number of at least 0 and below 1, received {value!r}."
@@ -65,12 +50,7 @@ def rate(name: str, value: Any) -> float:
 
 
 def number(name: str, value: Any, *, or_zero: bool = False) -> float:
-    """Check a positive number.
-
-    Example:
-        >>> number("weight_decay", 0, or_zero=True)
-        0.0
-    """
+    """Check a positive number."""
     is_finite = isinstance(value, Real) and math.isfinite(value)
     if isinstance(value, bool) or not is_finite or float(value) < 0 or (value == 0 and not or_zero):
         least = "of at least" if or_zero else "above"
@@ -79,24 +59,14 @@ def number(name: str, value: Any, *, or_zero: bool = False) -> float:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Check a yes-or-no argument.
-
-    Example:
-        >>> flag("batch_norm", True)
-        True
-    """
+    """Check a yes-or-no argument."""
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"`{name}` must be True or False, received {value!r}.")
     return bool(value)
 
 
 def one_of(name: str, value: Any, options: Collection[str]) -> str:
-    """Check that an argument is one of some words.
-
-    Example:
-        >>> one_of("pooling", "max", ("max", "average"))
-        'max'
-    """
+    """Check that an argument is one of some words."""
     if not isinstance(value, str) or value not in options:
         close = difflib.get_close_matches(str(value), options, n=1)
         question = f" Did you mean {close[0]!r}?" if close else ""
@@ -106,33 +76,21 @@ def one_of(name: str, value: Any, options: Collection[str]) -> str:
 
 
 def activation(name: str, value: Any) -> Any:
-    """Check an activation: a Keras name, or a callable from tensor to tensor.
-
-    Example:
-        >>> activation("activation", "leaky_relu")
-        'leaky_relu'
-    """
+    """Check an activation: a Keras name, or a callable from tensor to tensor."""
     if isinstance(value, keras.Layer | type):
         raise ValueError(
-            f"`{name}` must be the name of an activation or a function, received a layer, "
-            f"{value!r}."
+            f"`{name}` must be an activation's name or a function, received a layer, {value!r}."
         )
     if callable(value):
         return value
-    known = [key for key in dir(keras.activations) if not key.startswith("_")]
     # The last two are no functions from a tensor to one of the same shape.
     others = ("deserialize", "get", "serialize", "glu", "threshold")
-    known = [key for key in known if key not in others]
+    known = [key for key in dir(keras.activations) if key not in others and key[0] != "_"]
     return one_of(name, value, known)
 
 
 def image_shape(name: str, value: Any) -> tuple[int | None, int | None, int]:
-    """Check the shape of an image: height, width, channels.
-
-    Example:
-        >>> image_shape("input_shape", [28, 28, 1])
-        (28, 28, 1)
-    """
+    """Check the shape of an image: height, width, channels."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
         raise ValueError(f"`{name}` must be (height, width, channels), received {value!r}.")
     height, width = (
@@ -143,16 +101,10 @@ def image_shape(name: str, value: Any) -> tuple[int | None, int | None, int]:
 
 
 def images(name: str, value: Any, shape: Sequence[int | None]) -> np.ndarray:
-    """Check images, or rows of numbers, that a model is to be given.
-
-    Example:
-        >>> images("images", [[[[0.5]]]], (1, 1, 1)).shape
-        (1, 1, 1, 1)
-    """
+    """Check images, or rows of numbers, that a model is to be given."""
     array = np.asarray(value)
-    sizes = array.shape[1:]
-    if len(sizes) != len(shape) or any(
-        b not in (a, None) for a, b in zip(sizes, shape, strict=True)
+    if array.ndim != len(shape) + 1 or any(
+        wanted not in (size, None) for size, wanted in zip(array.shape[1:], shape, strict=True)
     ):
         raise ValueError(
             f"`{name}` must be of shape (images, {', '.join(map(str, shape))}), received "
@@ -171,14 +123,7 @@ def images(name: str, value: Any, shape: Sequence[int | None]) -> np.ndarray:
 
 
 def broken_weights(weights: Iterable[Any]) -> list[str]:
-    """Name the weights that hold NaN or infinite values.
-
-    Outputs may not show them: ReLU can make 0 of NaN.
-
-    Example:
-        >>> broken_weights([keras.Variable([1.0]), keras.Variable([float("nan")], name="kernel")])
-        ['kernel']
-    """
+    """Name the weights that hold NaN or infinite values, which ReLU can hide from outputs."""
     return [
         weight.path
         for weight in weights

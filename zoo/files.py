@@ -16,19 +16,10 @@ _numbers = itertools.count()
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a file that is whole at any moment: the old one, then the new.
+    """Write a file that is whole at any moment: the old one, then, in one step, the new.
 
-    The body writes a hidden file beside the target. When the body ends, that file is flushed to
-    the disk and takes the target's name in one step. When it raises, the target stays as it was.
-    What killed processes left of such files is removed by the next one that writes the target.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
-        >>> with replacing(path) as draft:
-        ...     size = draft.write_text("whole")
-        >>> path.read_text()
-        'whole'
+    When the body, which writes a draft, raises, the old one stays. Drafts of killed processes are
+    removed by the next one that writes the file.
     """
     path = Path(path)
     try:
@@ -45,21 +36,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Fill a directory that appears at `path` complete, or never.
+    """Fill a directory that appears at `path` complete, in one step, or never.
 
-    The body writes into a draft that lies hidden beside the target, on the same disk. When the
-    body ends, the draft is flushed to the disk and renamed to `path` in one step. When it raises,
-    or is interrupted, nothing is left, not even the parents that were made for it. A process
-    that is killed can leave the hidden draft, never the target; the next one that makes the target
-    removes that draft.
-
-    Example:
-        >>> import tempfile, zoo.files
-        >>> target = tempfile.mkdtemp() + "/results"
-        >>> with zoo.files.new_directory(target) as draft:
-        ...     size = (draft / "table.csv").write_text("a,b")
-        >>> os.listdir(target)
-        ['table.csv']
+    When the body, which fills a hidden draft, raises or is interrupted, nothing is left, not even
+    parents that were made. A killed process's draft is removed by the next one for that path.
     """
     target = Path(path).absolute()
     _refuse_existing(target)
@@ -81,12 +61,7 @@ def new_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def cannot_write(path: Path, error: OSError) -> OSError:
-    """Say which path cannot be written, and why.
-
-    Example:
-        >>> cannot_write(Path("a.txt"), OSError(errno.ENOSPC, "No space left on device"))
-        OSError(28, 'cannot write a.txt (No space left on device)')
-    """
+    """Say which path cannot be written, and why."""
     # With an errno, OSError makes its own subclass: PermissionError, FileNotFoundError, ...
     reason = error.strerror or str(error)
     return OSError(error.errno or errno.EIO, f"cannot write {path} ({reason})")

@@ -39,15 +39,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def read_table(path: Path) -> list[dict[str, float]]:
-    """Read a table that `write_table` wrote.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "history.csv"
-        >>> write_table(path, [{"loss": 0.5}, {"accuracy": 0.75}])
-        >>> read_table(path)
-        [{'epoch': 1, 'loss': 0.5}, {'epoch': 2, 'accuracy': 0.75}]
-    """
+    """Read a table that `write_table` wrote."""
     with refusing_damage(path):
         text = path.read_bytes().decode()
         if not text.endswith("\n"):
@@ -59,13 +51,7 @@ def read_table(path: Path) -> list[dict[str, float]]:
 
 
 def numbers_of(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """Pick the numbers from what callbacks logged, which may be anything.
-
-    Example:
-        >>> import keras
-        >>> numbers_of({"loss": np.float32(0.5), "rate": keras.ops.ones(())})
-        {'loss': 0.5, 'rate': 1.0}
-    """
+    """Pick the numbers from what callbacks logged, which may be anything."""
     numbers = {}
     for name, value in (logs or {}).items():
         number = _number(value)

@@ -31,22 +31,10 @@ def claimed(
     overwrite: bool = False,
     growing: Sequence[str] = (),
 ) -> Iterator[Path]:
-    """Hold a directory for some work: a new one, or one with the very work that is to go on.
+    """Hold a directory for new work, or for going on with the very work that it holds.
 
-    While the block runs, no other process, and no other block of this one, can hold it. A process
-    that is killed leaves no lock. Hidden files do not count as content of the directory. A
-    directory on a read-only disk can be resumed, to read what it holds.
-
-    Example:
-        >>> import tempfile
-        >>> directory = tempfile.mkdtemp()
-        >>> with claimed(directory, "work.json", {"epochs": 3}) as path:
-        ...     (path / "work.json").exists()
-        True
-        >>> with claimed(directory, "work.json", {"epochs": 2}, resume=True):
-        ...     pass
-        Traceback (most recent call last):
-        ValueError: ... was started with other values: epochs: 3 then, 2 now. ...
+    No other process, nor another block of this one, can hold it meanwhile; a killed process leaves
+    no lock. Hidden files are no content. On a read-only disk work can be resumed, to be read.
     """
     directory, plain = Path(directory), _plain(identity, record)
     if resume and overwrite:
@@ -67,31 +55,14 @@ def claimed(
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file that is whole at any moment.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "a.json"
-        >>> write_json(path, {"depth": 3})
-        >>> read_json(path)
-        {'depth': 3}
-    """
+    """Write a JSON file that is whole at any moment."""
     text = json.dumps(content, indent=2) + "\n"
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "a.json"
-        >>> _ = path.write_text('{"half')
-        >>> read_json(path)
-        Traceback (most recent call last):
-        ValueError: ... is missing or damaged ...
-    """
+    """Read a JSON file that holds an object."""
     with refusing_damage(path):
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
@@ -218,8 +189,10 @@ def _go_on(path: Path, new: dict[str, Any], growing: Sequence[str]) -> None:
     then, now = (_flat({**content, "versions": None}) for content in (old, new))
     differences = []
     for key in {**then, **now}:
-        before, after = then.get(key), now.get(key)
-        if before == after or (key in growing and _grows(before, after)):
+        before: Any = then.get(key)
+        after: Any = now.get(key)
+        are_numbers = {type(before), type(after)} <= {int, float}
+        if before == after or (key in growing and are_numbers and after > before):
             continue
         hint = " (it can only grow)" if key in growing else ""
         differences.append(f"{key}: {before!r} then, {after!r} now{hint}")
@@ -230,11 +203,6 @@ def _go_on(path: Path, new: dict[str, Any], growing: Sequence[str]) -> None:
         )
     if then != now:
         write_json(path, {**old, **new})
-
-
-def _grows(before: Any, after: Any) -> bool:
-    are_numbers = all(type(value) in (int, float) for value in (before, after))
-    return are_numbers and after > before
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

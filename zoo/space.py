@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from zoo.registry import suggestion
 
@@ -41,21 +41,16 @@ class Int(Row):
         (16, 32, 64)
     """
 
+    kind: ClassVar[type] = int
     low: int
     high: int
     step: int = dataclasses.field(default=1, kw_only=True)
     sampling: Literal["linear", "log"] = dataclasses.field(default="linear", kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check the range."""
         if not 1 <= self.low <= self.high:
             raise ValueError(f"must have 1 <= low <= high, received ({self.low}, {self.high})")
         self._settle_default(self.allows(self.default), self.low)
-
-    @property
-    def kind(self) -> type:
-        """Type of the values."""
-        return int
 
     @property
     def options(self) -> tuple[int, ...]:
@@ -83,22 +78,17 @@ class Float(Row):
         True
     """
 
+    kind: ClassVar[type] = float
     low: float
     high: float
     sampling: Literal["linear", "log"] = dataclasses.field(default="linear", kw_only=True)
     scale: tuple[str, Mapping[Any, float]] | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check the range."""
         if not 0 <= self.low <= self.high < math.inf or (self.low == 0 and self.sampling == "log"):
             least = "0 < low" if self.sampling == "log" else "0 <= low"
             raise ValueError(f"must have {least} <= high, received ({self.low}, {self.high})")
         self._settle_default(self.default is not None and self.allows(self.default), self.low)
-
-    @property
-    def kind(self) -> type:
-        """Type of the values."""
-        return float
 
     @property
     def options(self) -> tuple[float, ...]:
@@ -126,7 +116,6 @@ class Choice(Row):
     options: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        """Check the values."""
         if not self.options:
             raise ValueError("must have at least one choice, received none")
         self._settle_default(self.allows(self.default), self.options[0])
@@ -145,12 +134,7 @@ Space = Mapping[str, Int | Float | Choice]
 
 
 def row_from(kind: str, values: Mapping[str, Any]) -> Int | Float | Choice:
-    """Make a row of its kind and its values, also after JSON.
-
-    Example:
-        >>> row_from("Choice", dataclasses.asdict(Choice((3, 5)))) == Choice((3, 5))
-        True
-    """
+    """Make a row of its kind and its values, also after JSON."""
     values = dict(values)
     for name in ("options", "when", "scale"):
         if values.get(name) is not None:
@@ -189,8 +173,7 @@ def override(
     """
     fixed, ranges = fixed or {}, ranges or {}
     for name in (*fixed, *ranges):
-        if name not in rows:
-            raise ValueError(f"Unknown hyperparameter {name!r}. {suggestion(name, rows)}")
+        _require_known(name, rows)
         if name in fixed and name in ranges:
             raise ValueError(f"{name!r} is in `fixed` and in `ranges`: leave one of the two out.")
     changed = {
@@ -198,7 +181,7 @@ def override(
         **{name: _fix(name, rows[name], value) for name, value in fixed.items()},
         **{name: _change_range(name, rows[name], wanted) for name, wanted in ranges.items()},
     }
-    resolved = _resolve_conditions(changed)
+    resolved = resolve_conditions(changed, {name: row.options for name, row in changed.items()})
     for name in (*fixed, *ranges):
         if name not in resolved:
             parent, values = rows[name].when or ("", ())
@@ -210,15 +193,9 @@ def override(
 
 
 def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | Choice]:
-    """Make values the defaults of a space.
-
-    Example:
-        >>> start_at({"depth": Int(1, 4)}, {"depth": 3})["depth"].default
-        3
-    """
+    """Make values the defaults of a space."""
     for name, value in start.items():
-        if name not in rows:
-            raise ValueError(f"Unknown hyperparameter {name!r}. {suggestion(name, rows)}")
+        _require_known(name, rows)
         _require_kind(name, rows[name], value)
     values = {**default_values(rows), **start}
     started = dict(rows)
@@ -226,8 +203,11 @@ def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | C
         row = rows[name]
         default = value / row.factor(values) if isinstance(row, Float) else value
         if not row.allows(default):
+            drawn = ", ".join(map(str, row.options))
+            if isinstance(row, Float):
+                drawn = f"{row.low:g} to {row.high:g}"
             raise ValueError(
-                f"`start` has {name}={value!r}, which is outside of the search: {_describe(row)}. "
+                f"`start` has {name}={value!r}, which is outside of the search: {drawn}. "
                 "Choose another value, or widen the row with `ranges`."
             )
         started[name] = dataclasses.replace(row, default=default)
@@ -235,12 +215,7 @@ def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | C
 
 
 def default_values(rows: Space) -> dict[str, Any]:
-    """Give the default of each row that applies.
-
-    Example:
-        >>> default_values({"depth": Int(1, 4, default=2)})
-        {'depth': 2}
-    """
+    """Give the default of each row that applies."""
     values: dict[str, Any] = {}
     for name, row in rows.items():
         if row.when is None or values.get(row.when[0]) in row.when[1]:
@@ -249,50 +224,26 @@ def default_values(rows: Space) -> dict[str, Any]:
 
 
 def plain_values(rows: Space, drawn: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn what a tuner drew into the values that it stands for.
-
-    Example:
-        >>> rate = Float(0.001, 0.01, scale=("optimizer", {"sgd": 30.0}))
-        >>> rows = {"optimizer": Choice(("sgd", "adam")), "rate": rate}
-        >>> plain_values(rows, {"optimizer": "sgd", "rate": 0.01})
-        {'optimizer': 'sgd', 'rate': 0.3}
-    """
+    """Turn what a tuner drew into the values that it stands for."""
     values = {name: row.kind(drawn[name]) for name, row in rows.items() if name in drawn}
     for name in values:
-        row = rows[name]
-        if isinstance(row, Float):
+        if isinstance(row := rows[name], Float):
             values[name] *= row.factor(values)
     return values
 
 
 def own_arguments(rows: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick the values whose rows are builder arguments by themselves.
-
-    Example:
-        >>> rows = {"depth": Int(1, 4, argument="filters"), "kernel_size": Choice((3, 5))}
-        >>> own_arguments(rows, {"depth": 2, "kernel_size": 3})
-        {'kernel_size': 3}
-    """
+    """Pick the values whose rows are builder arguments by themselves."""
     return {name: value for name, value in values.items() if rows[name].argument is None}
 
 
 def halving(first: int, depth: int) -> tuple[int, ...]:
-    """Give widths that halve layer by layer.
-
-    Example:
-        >>> halving(256, 3)
-        (256, 128, 64)
-    """
+    """Give widths that halve layer by layer."""
     return tuple(max(first >> layer, 1) for layer in range(depth))
 
 
 def doubling(first: int, depth: int, most: int) -> tuple[int, ...]:
-    """Give widths that double layer by layer.
-
-    Example:
-        >>> doubling(32, 4, most=128)
-        (32, 64, 128, 128)
-    """
+    """Give widths that double layer by layer."""
     return tuple(min(first << layer, max(first, most)) for layer in range(depth))
 
 
@@ -335,19 +286,26 @@ def _change_range(name: str, row: Int | Float | Choice, wanted: Any) -> Int | Fl
     return dataclasses.replace(changed, scale=None) if isinstance(changed, Float) else changed
 
 
-def _resolve_conditions(rows: Space) -> dict[str, Int | Float | Choice]:
-    """Drop rows that can never apply, and conditions that always hold."""
+def resolve_conditions(
+    rows: Space, options: Mapping[str, Sequence[Any]]
+) -> dict[str, Int | Float | Choice]:
+    """Drop rows that can never apply with these options of others; and what always holds."""
     resolved = dict(rows)
     for name, row in rows.items():
-        if row.when is None:
+        if row.when is None or row.when[0] not in options:
             continue
         parent, values = row.when
-        options = rows[parent].options
-        if not set(options) & set(values):
+        matches = [option in values for option in options[parent]]
+        if not any(matches):
             del resolved[name]
-        elif set(options) <= set(values):
+        elif all(matches):
             resolved[name] = dataclasses.replace(row, when=None)
     return resolved
+
+
+def _require_known(name: str, rows: Space) -> None:
+    if name not in rows:
+        raise ValueError(f"Unknown hyperparameter {name!r}. {suggestion(name, rows)}")
 
 
 def _require_kind(name: str, row: Int | Float | Choice, value: Any) -> Any:
@@ -356,9 +314,3 @@ def _require_kind(name: str, row: Int | Float | Choice, value: Any) -> Any:
     if not isinstance(value, accepted) or (isinstance(value, bool) and row.kind is not bool):
         raise ValueError(f"{name!r} must be {_words[row.kind]}, received {value!r}.")
     return row.kind(value)
-
-
-def _describe(row: Int | Float | Choice) -> str:
-    if isinstance(row, Float):
-        return f"{row.low:g} to {row.high:g}"
-    return ", ".join(map(str, row.options))
