@@ -50,9 +50,7 @@ from zoo.training.recipe import DEFAULTS, Recipe
 def main(
     name: str,
     data: str,
-    fixed: tuple[str, ...],
     ranges: tuple[str, ...],
-    start: tuple[str, ...],
     directory: str,
     builder_arguments: tuple[Any, ...],
     quiet: bool,
@@ -72,13 +70,10 @@ def main(
         name,
         loaded,
         task=task,
-        arguments=given({"argument": builder_arguments}).get("argument"),
-        fixed=given({"fixed": fixed}).get("fixed"),
         ranges=key_ranges(ranges),
-        start=given({"start": start}).get("start"),
         directory=directory,
         verbose=0 if quiet or as_json else "auto",
-        **given(options),
+        **given({**options, "arguments": builder_arguments}),
     )
     picture = result.plot(Path(directory) / "report.png")
     if as_json:
@@ -94,22 +89,19 @@ def main(
 
     console = Console()
     console.print(result.table())
-    console.print(f"best arguments: {describe_values(result.best_arguments)}", soft_wrap=True)
-    console.print(
-        f"best training:  {describe_values(result.best_recipe.get_config())}", soft_wrap=True
-    )
-    if task_values := result.best_task.get_config():
-        console.print(f"best task:      {describe_values(task_values)}", soft_wrap=True)
-    console.print(f"picture:        {picture}", soft_wrap=True)
+    lines = {
+        "best arguments:": describe_values(result.best_arguments),
+        "best training:": describe_values(result.best_recipe.get_config()),
+        "best task:": describe_values(result.best_task.get_config()),
+        "picture:": picture,
+    }
+    for label, line in lines.items():
+        if line:  # a task may have no values
+            console.print(f"{label:15} {line}", soft_wrap=True)
 
 
 def key_ranges(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read `KEY=LOW:HIGH` options as tuples, and `KEY=A,B,C` as lists.
-
-    Example:
-        >>> key_ranges(("epochs=2:9", "activation=relu,tanh"))
-        {'epochs': (2, 9), 'activation': ['relu', 'tanh']}
-    """
+    """Read `KEY=LOW:HIGH` options as tuples, and `KEY=A,B,C` as lists."""
     ranges: dict[str, Any] = {}
     for pair in pairs:
         key, separator, text = pair.partition("=")

@@ -70,26 +70,16 @@ def hypermodel(
     task = tasks.get(task or entry(name).task)
     fixed, recipe = divided(values, fixed, ranges)
     rows = space(name, input_shape, arguments=arguments, fixed=fixed, ranges=ranges, task=task)
+    builder_arguments = {**data_arguments, **(arguments or {})}
     return ZooHyperModel(
-        name,
-        rows,
-        {**data_arguments, **(arguments or {})},
-        task=task,
-        recipe=recipe,
-        max_parameters=max_parameters,
+        name, rows, builder_arguments, task=task, recipe=recipe, max_parameters=max_parameters
     )
 
 
 def divided(
     values: Mapping[str, Any], fixed: Mapping[str, Any] | None, ranges: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any], Recipe]:
-    """Divide a recipe's values into those that a space fixes, and those that no space has.
-
-    Example:
-        >>> fixed, recipe = divided({"epochs": 3, "seed": 1}, None, None)
-        >>> fixed, recipe.seed
-        ({'epochs': 3}, 1)
-    """
+    """Divide a recipe's values into those that a space fixes, and those that no space has."""
     fixed = dict(fixed or {})
     recipe = Recipe().replace(**values)  # which checks them
     for name in values:
@@ -99,8 +89,8 @@ def divided(
             )
     in_space = {
         name: getattr(recipe, name)
-        for name in values
-        if name in ROWS and isinstance(values[name], str | int | float)
+        for name, value in values.items()
+        if name in ROWS and isinstance(value, str | int | float)
     }
     others = {name: value for name, value in values.items() if name not in in_space}
     return {**fixed, **in_space}, Recipe().replace(**others)
@@ -145,14 +135,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
             _declare(hp, name, row)
 
     def values(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
-        """Give the values that a trial's draws stand for.
-
-        Args:
-            hp: The trial's hyperparameters.
-
-        Returns:
-            Value by name; those that do not apply are missing.
-        """
+        """Give the values, by name, that a trial's draws in `hp` stand for, where they apply."""
         return plain_values(self.rows, hp.values)
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,26 +152,12 @@ class ZooHyperModel(keras_tuner.HyperModel):
         return {**entry(self.name).arguments, **family.arguments(drawn), **self.fixed_arguments}
 
     def trial_task(self, values: Mapping[str, Any]) -> tasks.Task:
-        """Give the task of a trial: the search's own, but for what the values say.
-
-        Args:
-            values: The trial's values.
-
-        Returns:
-            The task.
-        """
+        """Give the task of a trial: the search's own, but for what the trial's values say."""
         drawn = task_arguments(self.task.name, values)
         return type(self.task)(**{**vars(self.task), **drawn}) if drawn else self.task
 
     def trial_recipe(self, values: Mapping[str, Any]) -> Recipe:
-        """Give the recipe of a trial.
-
-        Args:
-            values: The trial's values.
-
-        Returns:
-            The search's recipe, but for what the values say.
-        """
+        """Give the recipe of a trial: the search's own, but for what the trial's values say."""
         return self.recipe.replace(**training_values(values))
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
@@ -226,7 +195,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
         kwargs["epochs"] = recipe.epochs
         if len(args) > 1 or "y" in kwargs:
             kwargs["batch_size"] = recipe.batch_size
-        args = tuple(map(_unit_range, args))
+        args = _unit_range(args)
         kwargs = {name: _unit_range(value) for name, value in kwargs.items()}
         steps = _steps(args[0] if args else kwargs.get("x"), recipe.batch_size)
         set_schedule(model, recipe, steps)
@@ -314,10 +283,8 @@ def _unit_range(x: Any) -> Any:
 
 def _steps(x: Any, batch_size: int) -> int:
     """Count the steps of an epoch; 1 where nobody knows."""
-    if hasattr(x, "shape"):
-        return -(-len(x) // batch_size)
     try:
-        return len(x)
+        return -(-len(x) // batch_size) if hasattr(x, "shape") else len(x)
     except TypeError:
         return 1
 
@@ -336,18 +303,14 @@ def _declare(hp: keras_tuner.HyperParameters, name: str, row: Int | Float | Choi
     Rows with a list of numbers are choices to it: its integers drawn by "log" can exceed their
     range, and its choices turn `True` and `False` into 1 and 0.
     """
-    parent, parent_values = row.when or (None, None)
-    options: dict[str, Any] = {
-        "parent_name": parent,
-        "parent_values": parent_values and list(parent_values),
-    }
+    when: dict[str, Any] = {}
+    if row.when:
+        when = {"parent_name": row.when[0], "parent_values": list(row.when[1])}
     if len(row.options) == 1:
-        hp.Fixed(name, row.options[0], **options)
-        return
-    options["default"] = row.default
-    if isinstance(row, Float):
-        hp.Float(name, row.low, row.high, sampling=row.sampling, **options)
+        hp.Fixed(name, row.options[0], **when)
+    elif isinstance(row, Float):
+        hp.Float(name, row.low, row.high, sampling=row.sampling, default=row.default, **when)
     elif row.kind is bool:
-        hp.Boolean(name, **options)
+        hp.Boolean(name, default=row.default, **when)
     else:
-        hp.Choice(name, list(row.options), **options)
+        hp.Choice(name, list(row.options), default=row.default, **when)

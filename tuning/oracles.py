@@ -111,10 +111,9 @@ class SearchOracle(keras_tuner.Oracle):
                 return Trial(trial.hyperparameters, trial_id)
             if trial.status == "COMPLETED":
                 self.score_trial(trial)
-                if not isinstance(state["score"], float) or state["score"] != trial.score:
-                    raise ValueError(
-                        f"its score is {state['score']!r}, of its metrics {trial.score}"
-                    )
+                score = state["score"]
+                if not isinstance(score, float) or score != trial.score:
+                    raise ValueError(f"its score is {score!r}, of its metrics {trial.score}")
             if state["seconds"] is not None:
                 self.seconds[trial_id] = float(state["seconds"])
             if state["error"] is not None:
@@ -228,13 +227,7 @@ class HyperbandOracle(SearchOracle, oracles.HyperbandOracle):
 def make_oracle(
     tuner: str, objective: keras_tuner.Objective, *, max_trials: int, max_epochs: int, seed: int
 ) -> SearchOracle:
-    """Make the oracle that proposes a search's values.
-
-    Example:
-        >>> objective = keras_tuner.Objective("val_accuracy", "max")
-        >>> make_oracle("random", objective, max_trials=3, max_epochs=1, seed=0).max_trials
-        3
-    """
+    """Make the oracle that proposes a search's values."""
     options: dict[str, Any] = dict(
         objective=objective,
         max_trials=max_trials,

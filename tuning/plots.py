@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from tuning.report import SearchResult, TrialRecord
 from zoo.plots.parts import written
@@ -60,11 +61,21 @@ def telling(result: SearchResult) -> list[str]:
     """
     shares = {}
     for name, row in result.rows.items():
-        trials = [t for t in result.trials if t.score is not None and name in t.values]
+        trials, scores = _scored(result, name)
         values = [_drawn(row, name, trial) for trial in trials]
         if len(set(values)) > 1:
-            shares[name] = _share(values, [trial.score or 0.0 for trial in trials])
+            shares[name] = _share(values, scores)
     return sorted(shares, key=lambda name: -shares[name])
+
+
+def _scored(result: SearchResult, name: str | None = None) -> tuple[list[TrialRecord], list[float]]:
+    """Give the completed trials, those with a value of this name, and their scores."""
+    trials = [
+        trial
+        for trial in result.trials
+        if trial.score is not None and (name is None or name in trial.values)
+    ]
+    return trials, [trial.score or 0.0 for trial in trials]
 
 
 def _drawn(row: Int | Float | Choice, name: str, trial: TrialRecord) -> Any:
@@ -83,27 +94,17 @@ def _share(values: Sequence[Any], scores: Sequence[float]) -> float:
     within = sum(((ranks_in - ranks_in.mean()) ** 2).sum() for ranks_in in members)
     total = ((ranks - ranks.mean()) ** 2).sum()
     free = len(ranks) - len(members)
-    if free < 1:
-        return -1.0
-    return float(1 - within / free * (len(ranks) - 1) / total)
+    return float(1 - within / free * (len(ranks) - 1) / total) if free else -1.0
 
 
 def _draw_trials(axes: Axes, result: SearchResult) -> None:
-    completed = [trial for trial in result.trials if trial.score is not None]
+    completed, scores = _scored(result)
     others = [trial for trial in result.trials if trial.score is None]
     numbers = [trial.number for trial in completed]
-    scores = [trial.score or 0.0 for trial in completed]
-    better = max if result.direction == "max" else min
-    so_far = list(itertools.accumulate(scores, better))
     last = result.trials[-1].number
-    axes.step(
-        [*numbers, last],
-        [*so_far, so_far[-1]],
-        where="post",
-        color=BEST,
-        lw=1.6,
-        label="best so far",
-    )
+    so_far = list(itertools.accumulate(scores, max if result.direction == "max" else min))
+    so_far.append(so_far[-1])
+    axes.step([*numbers, last], so_far, where="post", color=BEST, lw=1.6, label="best so far")
     _scatter(axes, result, numbers, scores, size=34, label="trial")
     axes.scatter([result.best.number], [result.best_score], **_star)
     if others:
@@ -144,12 +145,11 @@ def _draw_trials(axes: Axes, result: SearchResult) -> None:
 
 def _draw_values(axes: Axes, result: SearchResult, name: str) -> None:
     row = result.rows[name]
-    trials = [t for t in result.trials if t.score is not None and name in t.values]
+    trials, scores = _scored(result, name)
     places, labels = _places(row, [trial.values[name] for trial in trials])
-    scores = [trial.score or 0.0 for trial in trials]
     _scatter(axes, result, places, scores, size=26)
     if name in result.best_values:
-        best = next(index for index, trial in enumerate(trials) if trial is result.best)
+        best = trials.index(result.best)
         axes.scatter([places[best]], [scores[best]], **_star)
     if labels is not None:
         for index in range(len(labels)):
@@ -176,33 +176,25 @@ def _places(
 
 
 def _scatter(
-    axes: Axes,
-    result: SearchResult,
-    places: Sequence[float],
-    scores: Sequence[float],
-    *,
-    size: float,
-    label: str | None = None,
+    axes: Axes, result: SearchResult, at: ArrayLike, scores: ArrayLike, size: float, label: str = ""
 ) -> None:
     """Draw scores as points, and those off the axis as triangles at its edge."""
     low, high = _limits(result)
-    off = np.array([not low <= score <= high for score in scores])
+    x, y = np.array(at), np.array(scores)
+    off = ~((low <= y) & (y <= high))
     edge = 0.03 * (high - low)
-    at = np.clip(scores, low + edge, high - edge)
     options: dict[str, Any] = dict(s=size, edgecolor="white", lw=0.6, zorder=3)
-    axes.scatter(
-        np.array(places)[~off], np.array(scores)[~off], color=TRIAL, label=label, **options
-    )
+    axes.scatter(x[~off], y[~off], color=TRIAL, label=label or None, **options)
     if off.any():
-        worst = "v" if result.direction == "max" else "^"
-        options |= dict(marker=worst, label=label and "off the axis")
-        axes.scatter(np.array(places)[off], at[off], color=MUTED, **options)
+        edges = np.clip(y[off], low + edge, high - edge)
+        options |= dict(marker="v" if result.direction == "max" else "^", color=MUTED)
+        axes.scatter(x[off], edges, label="off the axis" if label else None, **options)
     axes.set_ylim(low, high)
 
 
 def _limits(result: SearchResult) -> tuple[float, float]:
     """Bound the axis so that one bad trial does not flatten the difference of the good ones."""
-    scores = np.array([trial.score for trial in result.trials if trial.score is not None])
+    scores = np.array(_scored(result)[1])
     reach = 4 * abs(result.best_score - np.median(scores)) or np.ptp(scores) or 0.01
     low, high = max(scores.min(), np.median(scores) - reach), scores.max()
     if result.direction == "min":

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import rich.progress
 from rich.console import Console
 from rich.text import Text
 
-from tuning.report import TrialRecord, best_of
-from zoo.space import Space, describe_values
+from tuning.report import TrialRecord, best_of, describe_trial
+from zoo.space import Space
 
 
 class Progress:
     """Shows trials and epochs on the terminal."""
 
     def __init__(
-        self,
-        objective: str,
-        direction: str,
-        max_trials: int,
-        rows: Space,
-        *,
-        shown: bool,
+        self, objective: str, direction: str, max_trials: int, rows: Space, *, shown: bool
     ) -> None:
         self.objective, self.direction = objective, direction
-        self.max_trials = max_trials
-        self.varied = [name for name, row in rows.items() if len(row.options) != 1]
+        self.max_trials, self.rows = max_trials, rows
         self.console = Console(quiet=not shown)
         self.records: list[TrialRecord] = []
         self.bar = rich.progress.Progress(
@@ -73,15 +65,11 @@ class Progress:
             line.append(f"{self.objective} {record.score:.4f}", style="bold" * (record is best))
         line.append(f"  best {best.score:.4f}" if best else "  best -     ")
         line.append(f"  {record.seconds:6.1f} s  ")
-        line.append(record.error or describe_values(self._varied(record.values)), style="dim")
+        line.append(describe_trial(record, self.rows), style="dim")
         if self.console.is_terminal:
             self.console.print(line, no_wrap=True, overflow="ellipsis")
         else:
             self.console.print(line, soft_wrap=True)
 
     def _title(self, number: int) -> str:
-        width = len(str(self.max_trials))
-        return f"trial {number:>{width}}/{self.max_trials}"
-
-    def _varied(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: values[name] for name in self.varied if name in values}
+        return f"trial {number:>{len(str(self.max_trials))}}/{self.max_trials}"

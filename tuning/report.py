@@ -18,8 +18,6 @@ from zoo.space import Space, describe_values
 from zoo.training.runs import load_model
 
 if TYPE_CHECKING:
-    from tuning.hypermodels import ZooHyperModel
-    from tuning.oracles import SearchOracle
     from zoo.tasks import Task
     from zoo.training.recipe import Recipe
 
@@ -154,18 +152,12 @@ class SearchResult:
         for column in ("trial", self.objective, "seconds"):
             table.add_column(column, justify="right")
         table.add_column("values")
-        sign = -1 if self.direction == "max" else 1
-        ranked = sorted(
-            self.trials, key=lambda t: (t.score is None, sign * (t.score or 0.0), t.number)
-        )
-        varied = [name for name, row in self.rows.items() if len(row.options) != 1]
-        for trial in ranked[:limit]:
-            shown = {name: trial.values[name] for name in varied if name in trial.values}
+        for trial in ranked(self.trials, self.direction)[:limit]:
             table.add_row(
                 str(trial.number),
                 trial.status.lower() if trial.score is None else f"{trial.score:.4f}",
                 f"{trial.seconds:.1f}",
-                trial.error or describe_values(shown),
+                describe_trial(trial, self.rows),
                 style="bold" if trial is self.best else "red" if trial.score is None else None,
             )
         return table
@@ -185,28 +177,18 @@ class SearchResult:
         return draw_search(self, None if path is None else Path(path))
 
 
+def ranked(trials: Sequence[TrialRecord], direction: str) -> list[TrialRecord]:
+    """Order trials from the best one; those without a score come last."""
+    sign = -1 if direction == "max" else 1
+    return sorted(trials, key=lambda trial: (trial.score is None, sign * (trial.score or 0.0)))
+
+
 def best_of(trials: Sequence[TrialRecord], direction: str) -> TrialRecord | None:
-    """Find the best of the completed trials.
-
-    Example:
-        >>> best_of([], "max") is None
-        True
-    """
-    sign = 1 if direction == "max" else -1
-    completed = [trial for trial in trials if trial.score is not None]
-    return max(completed, key=lambda trial: sign * (trial.score or 0.0), default=None)
+    """Find the best of the completed trials."""
+    return next((t for t in ranked(trials, direction) if t.score is not None), None)
 
 
-def trial_record(trial: Any, oracle: SearchOracle, hypermodel: ZooHyperModel) -> TrialRecord:
-    """Make a record of Keras Tuner's trial."""
-    values = hypermodel.values(trial.hyperparameters)
-    if "tuner/epochs" in trial.hyperparameters.values:  # Hyperband decides the epochs.
-        values["epochs"] = trial.hyperparameters.values["tuner/epochs"]
-    return TrialRecord(
-        number=int(trial.trial_id) + 1,
-        status=trial.status,
-        score=float(trial.score) if trial.status == "COMPLETED" else None,
-        values=values,
-        seconds=oracle.seconds.get(trial.trial_id, 0.0),
-        error=oracle.errors.get(trial.trial_id) if trial.status == "FAILED" else None,
-    )
+def describe_trial(trial: TrialRecord, rows: Space) -> str:
+    """Say what went wrong in a trial, or which values it had of the rows that vary."""
+    varied = [name for name, row in rows.items() if len(row.options) != 1 and name in trial.values]
+    return trial.error or describe_values({name: trial.values[name] for name in varied})

@@ -16,7 +16,7 @@ from tuning.hypermodels import ZooHyperModel, divided
 from tuning.objective import Objective, make_objective
 from tuning.oracles import make_oracle
 from tuning.progress import Progress
-from tuning.report import SearchResult, best_of, trial_record
+from tuning.report import SearchResult, best_of
 from tuning.spaces import space
 from tuning.tuner import SearchTuner
 from zoo import tasks
@@ -121,10 +121,11 @@ def search(
     the_task = tasks.get(task or tasks.task_for(entry(name).task, data))
     wanted = make_objective(objective, direction, the_task)
     fixed, recipe = divided(values, fixed, ranges)
+    arguments = {**the_task.model_arguments(data), **(arguments or {})}
     rows = space(
         name,
         data.input_shape,
-        arguments={**the_task.model_arguments(data), **(arguments or {})},
+        arguments=arguments,
         fixed=fixed,
         ranges=ranges,
         start=start,
@@ -136,7 +137,7 @@ def search(
     hypermodel = ZooHyperModel(
         name,
         rows,
-        {**the_task.model_arguments(data), **(arguments or {})},
+        arguments,
         task=the_task,
         recipe=recipe.replace(seed=seed),
         max_parameters=max_parameters,
@@ -200,9 +201,8 @@ def load_search(directory: str | os.PathLike[str]) -> SearchResult:
             recipe=Recipe.from_config(record["recipe"]),
             max_parameters=record["max_parameters"],
         )
-        runner = _runner(
-            hypermodel, record, Objective(*record["objective"]), directory, shown=False
-        )
+        objective = Objective(*record["objective"])
+        runner = _runner(hypermodel, record, objective, directory, shown=False)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{str(directory / SEARCH)!r} is damaged: {error!r}.") from error
     return _result(runner, directory)
@@ -230,8 +230,8 @@ def _runner(
         objective.name, objective.direction, record["max_trials"], hypermodel.rows, shown=shown
     )
     return SearchTuner(
-        oracle,
-        hypermodel,
+        oracle=oracle,
+        hypermodel=hypermodel,
         seed=record["seed"],
         directory=str(directory),
         objective=objective,
@@ -240,15 +240,11 @@ def _runner(
 
 
 def _run(runner: SearchTuner, data: Dataset, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    oracle = runner.oracle
-    ended = [
-        trial_record(oracle.trials[key], oracle, runner.hypermodel) for key in oracle.end_order
-    ]
     # Keras Tuner collects garbage in every trial; what is there by now need not be looked at.
     gc.collect()
     gc.freeze()
     try:
-        with runner.progress.show(ended):
+        with runner.progress.show(runner.records(runner.oracle.end_order)):
             runner.search(data, callbacks=list(callbacks), verbose=0)
     finally:
         gc.unfreeze()
@@ -256,9 +252,7 @@ def _run(runner: SearchTuner, data: Dataset, callbacks: Sequence[keras.callbacks
 
 def _result(runner: SearchTuner, directory: Path) -> SearchResult:
     oracle, hypermodel, objective = runner.oracle, runner.hypermodel, runner.objective
-    trials = tuple(
-        trial_record(oracle.trials[key], oracle, hypermodel) for key in oracle.start_order
-    )
+    trials = tuple(runner.records(oracle.start_order))
     best = best_of(trials, objective.direction)
     if best is None:
         last = f" The last one: {trials[-1].error}" if trials else ""

@@ -19,7 +19,7 @@ from tuning.hypermodels import ZooHyperModel
 from tuning.objective import Objective
 from tuning.oracles import HyperbandOracle, SearchOracle
 from tuning.progress import Progress
-from tuning.report import best_of, trial_record
+from tuning.report import TrialRecord, best_of
 from zoo.data import Dataset
 from zoo.training.fit import BestWeights
 from zoo.training.runs import MODEL, RunKeeper, load_state
@@ -32,25 +32,10 @@ class SearchTuner(keras_tuner.Tuner):
     oracle: SearchOracle
 
     def __init__(
-        self,
-        oracle: SearchOracle,
-        hypermodel: ZooHyperModel,
-        *,
-        seed: int,
-        directory: str,
-        objective: Objective,
-        progress: Progress,
+        self, *, seed: int, objective: Objective, progress: Progress, **options: Any
     ) -> None:
-        self.seed = seed
-        self.objective = objective
-        self.progress = progress
-        keras_tuner.Tuner.__init__(
-            self,
-            oracle=oracle,
-            hypermodel=hypermodel,
-            directory=directory,
-            project_name="trials",
-        )
+        self.seed, self.objective, self.progress = seed, objective, progress
+        super().__init__(project_name="trials", **options)
 
     def _populate_initial_space(self) -> None:
         """Declare the space, and read the state. Keras Tuner would build models to find it."""
@@ -73,7 +58,7 @@ class SearchTuner(keras_tuner.Tuner):
         seed = np.random.SeedSequence((self.seed, number)).generate_state(1)[0]
         keras.utils.set_random_seed(int(seed))
         self.began = time.perf_counter()
-        record = trial_record(trial, self.oracle, self.hypermodel)
+        record = self.record(trial)
         self.progress.begin_trial(record.number, record.values["epochs"])
 
     def _try_run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
@@ -86,6 +71,25 @@ class SearchTuner(keras_tuner.Tuner):
         except Exception as error:
             trial.status, trial.message = "FAILED", traceback.format_exc()
             self.oracle.errors[trial.trial_id] = _one_line(error)
+
+    def record(self, trial: Any) -> TrialRecord:
+        """Make a record of Keras Tuner's trial."""
+        key, drawn = trial.trial_id, trial.hyperparameters
+        values = self.hypermodel.values(drawn)
+        if "tuner/epochs" in drawn.values:  # Hyperband decides the epochs.
+            values["epochs"] = drawn.values["tuner/epochs"]
+        return TrialRecord(
+            number=int(key) + 1,
+            status=trial.status,
+            score=float(trial.score) if trial.status == "COMPLETED" else None,
+            values=values,
+            seconds=self.oracle.seconds.get(key, 0.0),
+            error=self.oracle.errors.get(key) if trial.status == "FAILED" else None,
+        )
+
+    def records(self, trial_ids: Sequence[str]) -> list[TrialRecord]:
+        """Make records of trials."""
+        return [self.record(self.oracle.trials[key]) for key in trial_ids]
 
     def model_path(self, trial_id: str) -> Path:
         """Give where a trial's model is kept."""
@@ -120,11 +124,7 @@ class SearchTuner(keras_tuner.Tuner):
         return {self.objective.name: self.objective.score(model, kept)}
 
     def on_epoch_end(
-        self,
-        trial: Any,
-        model: keras.Model,
-        epoch: int,
-        logs: Mapping[str, float] | None = None,
+        self, trial: Any, model: keras.Model, epoch: int, logs: Mapping[str, float] | None = None
     ) -> None:
         """Show the epoch."""
         self.progress.end_epoch(epoch + 1, logs or {})
@@ -133,27 +133,23 @@ class SearchTuner(keras_tuner.Tuner):
         """Stop the clock, write the trial down, and show it."""
         self.oracle.seconds[trial.trial_id] = round(time.perf_counter() - self.began, 3)
         super().on_trial_end(trial)
-        ended = self.oracle.get_trial(trial.trial_id)
-        self.progress.end_trial(trial_record(ended, self.oracle, self.hypermodel))
+        self.progress.end_trial(self.record(self.oracle.get_trial(trial.trial_id)))
         self._keep_best_model()
 
     def _keep_best_model(self) -> None:
         """Delete the models that nobody will ask for; Hyperband can go on with any."""
         if isinstance(self.oracle, HyperbandOracle):
             return
-        records = {
-            key: trial_record(self.oracle.trials[key], self.oracle, self.hypermodel)
-            for key in self.oracle.end_order
-        }
-        best = best_of(list(records.values()), self.objective.direction)
-        for key, record in records.items():
+        records = self.records(self.oracle.end_order)
+        best = best_of(records, self.objective.direction)
+        for key, record in zip(self.oracle.end_order, records, strict=True):
             if record is not best:
                 self.model_path(key).unlink(missing_ok=True)
 
 
 def _one_line(error: Exception) -> str:
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras colours some of its messages.
-    text = " ".join(text.split())
+    # Keras colours some of its messages.
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
     if len(text) > 500:
         text = text[:500] + " ..."
     return text if isinstance(error, FailedTrialError) else f"{type(error).__name__}: {text}"
