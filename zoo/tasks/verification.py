@@ -126,16 +126,15 @@ class VerificationTask(Task):
         """Set the threshold by the validation part, where there is one."""
         if len(data.validation):
             parts = sides(model)
-            judged = _judged(parts, data.validation)
-            parts.judging.threshold = judged.point(self.target_far).threshold
+            point = _judged(parts, data.validation).point(self.target_far)
+            parts.judging.threshold = point.threshold
 
     def evaluate(
         self, model: keras.Model, part: Part, *, batch_size: int = BATCH
     ) -> dict[str, float]:
         """Judge the pairs of a part: `auc`, `eer`, and `far` and `tar` at the threshold."""
         parts = sides(model)
-        judged = _judged(parts, part, batch_size=batch_size)
-        return judged.summary(parts.judging.threshold)
+        return _judged(parts, part, batch_size).summary(parts.judging.threshold)
 
     def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:
         """Give `distance` and, once there is a threshold, `same` of pairs, (2, n, ...).
@@ -148,14 +147,12 @@ class VerificationTask(Task):
         left, right = (outputs_of(side, half) for side, half in zip(parts[1:3], x, strict=True))
         rows = np.arange(len(left))
         distances = parts.distances(left, right, rows, rows)
-        same = {}
-        if parts.judging.threshold is not None:
-            same = {"same": distances <= parts.judging.threshold}
-        return {"distance": distances, **same}
+        if parts.judging.threshold is None:
+            return {"distance": distances}
+        return {"distance": distances, "same": distances <= parts.judging.threshold}
 
     def remark(self, data: Dataset, metrics: Mapping[str, float]) -> str | None:
         """Compare the area under the ROC curve with that of chance."""
-        del data
         if metrics.get("auc", 1.0) > 0.5:
             return None
         return f"The area under the ROC curve of {metrics['auc']:.3f} is no better than chance"
@@ -167,8 +164,8 @@ class VerificationTask(Task):
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
         """Draw the ROC curve, the distances, the hardest mistakes and the embeddings."""
         parts = sides(model)
-        judged = judge(parts, data.test)
-        return judged.draw(data.test, parts.judging.threshold, data.class_names, directory)
+        threshold = parts.judging.threshold
+        return judge(parts, data.test).draw(data.test, threshold, data.class_names, directory)
 
 
 # How models with one kind of output are trained: batches and loss.
