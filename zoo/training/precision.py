@@ -65,8 +65,6 @@ def _multiplies_bfloat16() -> bool:
 
 def _cpu_flags() -> set[str]:
     """The processor's features, where the operating system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
     return next((set(line.split()) for line in lines if line.startswith("flags")), set())
