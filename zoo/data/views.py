@@ -58,11 +58,9 @@ def with_rotations(part: Part, num_classes: int | None = None) -> Part:
             "(for folders, zoo.load_data has `image_size`)."
         )
     least = int(part.labels.max(initial=-1)) + 1  # 0 where the part is empty
-    if num_classes is None:
-        num_classes = least
-    num_classes = integer("num_classes", num_classes, minimum=least)
+    step = least if num_classes is None else integer("num_classes", num_classes, minimum=least)
     turns = np.repeat(np.arange(4), len(part))
-    return Part(_Rotated(part), np.tile(part.labels, 4) + turns * num_classes)
+    return Part(_Rotated(part), np.tile(part.labels, 4) + turns * step)
 
 
 class _Joined:

@@ -47,7 +47,6 @@ class ReconstructionTask(Task):
     latent_price: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the price."""
         price = number("latent_price", self.latent_price, or_zero=True)
         object.__setattr__(self, "latent_price", price)
 

@@ -174,7 +174,6 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        """Check every value."""
         for one in dataclasses.fields(self):
             checked = one.metadata["check"](one.name, getattr(self, one.name))
             object.__setattr__(self, one.name, checked)
