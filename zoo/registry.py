@@ -116,12 +116,7 @@ def register(
 
 
 def entry(name: str) -> Entry:
-    """Look a model up.
-
-    Example:
-        >>> entry("vgg16").family
-        'cascade_cnn'
-    """
+    """Look a model up."""
     known = _all_entries()
     if name not in known:
         raise ValueError(f"Unknown model {name!r}. {suggestion(name, known)}")

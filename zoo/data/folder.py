@@ -39,8 +39,7 @@ class ImageFiles:
     def __init__(self, files: np.ndarray, root: Path, preparation: ImagePreparation) -> None:
         self.files = files
         self.input_shape: Any = preparation.input_shape
-        self._root = root
-        self._preparation = preparation
+        self._root, self._preparation = root, preparation
 
     def __len__(self) -> int:
         return len(self.files)

@@ -28,12 +28,7 @@ _GREY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}  # from a PNG's levels to 0 to 2
 
 
 def natural_order(path: str | os.PathLike[str]) -> tuple[list[Any], str]:
-    """Make the key that sorts names as people do, 2 before 10.
-
-    Example:
-        >>> sorted(["10", "2", "1b"], key=natural_order)
-        ['1b', '2', '10']
-    """
+    """Make the key that sorts names as people do, 2 before 10."""
     name = os.path.basename(path)
     pieces: list[Any] = re.split("([0-9]+)", name)
     pieces[1::2] = map(int, pieces[1::2])

@@ -101,12 +101,7 @@ def _kind(name: Any) -> type[Preparation]:
 
 
 def preparation_from_config(config: Mapping[str, Any]) -> Preparation:
-    """Make a preparation of what `get_config` gave, also after JSON.
-
-    Example:
-        >>> preparation_from_config({"kind": "images", "input_shape": [8, 8, 1]}).input_shape
-        (8, 8, 1)
-    """
+    """Make a preparation of what `get_config` gave, also after JSON."""
     values = {name: _as_tuples(value) for name, value in config.items() if name != "kind"}
     try:
         return _kind(config.get("kind"))(**values)

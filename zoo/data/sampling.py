@@ -152,12 +152,7 @@ class PairBatches(DrawnBatches):
 
 
 def examples_by_class(labels: np.ndarray, singles: str = "refuse") -> list[np.ndarray]:
-    """List the examples of each class that pairs can be made of.
-
-    Example:
-        >>> examples_by_class(np.array([1, 0, 1, 0, 2]), singles="leave_out")
-        [array([1, 3]), array([0, 2])]
-    """
+    """List the examples of each class that pairs can be made of."""
     check.one_of("singles", singles, ("refuse", "leave_out"))
     classes, counts = np.unique(labels, return_counts=True)
     order = np.argsort(labels, kind="stable")

@@ -17,15 +17,7 @@ _AMOUNTS = "amounts are no classes: as floats they are real numbers"
 def split_examples(
     source: Source, validation_fraction: float, test_fraction: float, seed: int
 ) -> Dataset:
-    """Split so that every class is in every part, in the same proportion; real numbers at random.
-
-    Example:
-        >>> import zoo
-        >>> data = zoo.load_data("digits")
-        >>> source = Source("digits", data.train, None, None, data.class_names)
-        >>> len(split_examples(source, 0, 0.5, seed=0).test)
-        629
-    """
+    """Split so that each class has the same share of every part; real numbers at random."""
     names = source.class_names  # none where labels are real numbers
     train, validation, test = source.train, source.validation, source.test
     _require_all_classes("the data", train, names)
@@ -129,7 +121,7 @@ def _split_off(
     if min(count, rest) < max(len(class_names), 1):
         needs, hint = "an example", ""
         if class_names:
-            needs, hint = f"one of all {len(class_names)} classes", f" ({_AMOUNTS})"
+            needs, hint = f"an example of all {len(class_names)} classes", f" ({_AMOUNTS})"
         raise ValueError(
             f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
             f"of {len(part)}; each must hold {needs}. Change the fractions, or add examples{hint}."

@@ -11,14 +11,7 @@ from zoo.data.part import Part, digest
 
 
 def joined(parts: Sequence[Part]) -> Part:
-    """Give a part of the examples of several, in their order.
-
-    Example:
-        >>> import zoo
-        >>> data = zoo.load_data("digits")
-        >>> len(joined([data.train, data.test]))
-        1617
-    """
+    """Give a part of the examples of several, in their order."""
     return Part(_Joined(parts), np.concatenate([part.labels for part in parts]))
 
 

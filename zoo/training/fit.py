@@ -19,15 +19,7 @@ Logs = Mapping[str, float] | None
 
 
 def compile_model(model: keras.Model, task: Task, recipe: Recipe) -> None:
-    """Compile a model for a task, with an optimizer whose state can be loaded.
-
-    Example:
-        >>> import zoo
-        >>> model = zoo.create("mlp_tiny", input_shape=(8, 8, 1))
-        >>> compile_model(model, zoo.tasks.get("classification"), Recipe(optimizer="sgd"))
-        >>> type(model.optimizer).__name__
-        'SGD'
-    """
+    """Compile a model for a task, with an optimizer whose state can be loaded."""
     smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
     if not task.has_classes and (smoothing or recipe.class_weight):
         name = "label_smoothing" if smoothing else "class_weight"

@@ -323,12 +323,7 @@ def given_of(recipe: Recipe, names: Iterable[str]) -> str:
 
 
 def describe_function(function: Callable[..., Any]) -> str:
-    """Describe a function so that another one has another description, in any process.
-
-    Example:
-        >>> describe_function(lambda images, rng: images) == describe_function(lambda i, r: i + 1)
-        False
-    """
+    """Describe a function so that another one has another description, in any process."""
     name = getattr(function, "__qualname__", type(function).__qualname__)
     return f"{name} {hashlib.blake2b(_content(function).encode(), digest_size=8).hexdigest()}"
 

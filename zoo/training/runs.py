@@ -273,11 +273,6 @@ def _state(model: keras.Model) -> list[keras.Variable]:
 
 
 def columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
-    """Turn rows into columns; a callback may log a value in some epochs only.
-
-    Example:
-        >>> columns([{"loss": 1.0}, {"loss": 0.5, "f1": 0.25}])
-        {'loss': [1.0, 0.5], 'f1': [nan, 0.25]}
-    """
+    """Turn rows into columns; a callback may log a value in some epochs only."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name, math.nan) for row in rows] for name in names}
