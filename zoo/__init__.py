@@ -5,9 +5,10 @@ Importing this package loads neither Keras nor TensorFlow; the first use of a na
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
+
+from zoo._lazy import lazy_names
 
 if TYPE_CHECKING:
     from zoo import data, layers, losses, metrics, plots, tasks
@@ -27,94 +28,35 @@ if TYPE_CHECKING:
     from zoo.transfer import features, transfer_weights
     from zoo.verification import Verifier, sides, whiten
 
+__all__ = ["data", "layers", "losses", "metrics", "plots", "tasks"]
+__all__ += ["create", "describe", "features", "list_models", "register", "transfer_weights"]
+__all__ += ["cascade_cnn", "conv_autoencoder", "dense_autoencoder", "mlp"]
+__all__ += ["deepface", "deepid", "embedding", "face_cnn"]
+__all__ += ["koch_siamese", "siamese", "siamese_cnn", "siamese_face"]
+__all__ += ["Dataset", "Recipe", "Run", "load_data", "load_run", "train"]
+__all__ += ["AutoencoderDetector", "AutoencoderTransformer", "ImageCodec"]
+__all__ += ["ExportResult", "Verifier", "export_saved_model", "sides", "whiten"]
+
 # Where each public name is defined, but for the modules.
 _homes = {
-    "AutoencoderDetector": "zoo.estimators",
-    "AutoencoderTransformer": "zoo.estimators",
-    "Dataset": "zoo.data",
-    "ExportResult": "zoo.export",
-    "ImageCodec": "zoo.codec",
-    "Recipe": "zoo.training.recipe",
-    "Run": "zoo.training.runs",
-    "Verifier": "zoo.verification",
-    "cascade_cnn": "zoo.models.cascade",
-    "conv_autoencoder": "zoo.models.autoencoder",
-    "create": "zoo.registry",
-    "deepface": "zoo.models.face",
-    "deepid": "zoo.models.face",
-    "dense_autoencoder": "zoo.models.autoencoder",
-    "describe": "zoo.registry",
-    "embedding": "zoo.models.siamese",
-    "export_saved_model": "zoo.export",
-    "face_cnn": "zoo.models.face",
-    "features": "zoo.transfer",
-    "koch_siamese": "zoo.models.comparing",
-    "list_models": "zoo.registry",
-    "load_data": "zoo.data",
-    "load_run": "zoo.training.runs",
-    "mlp": "zoo.models.cascade",
-    "register": "zoo.registry",
-    "siamese": "zoo.models.siamese",
-    "siamese_cnn": "zoo.models.comparing",
-    "siamese_face": "zoo.models.comparing",
-    "sides": "zoo.verification",
-    "train": "zoo.training.train",
-    "transfer_weights": "zoo.transfer",
-    "whiten": "zoo.verification",
+    "zoo.codec": ["ImageCodec"],
+    "zoo.data": ["Dataset", "load_data"],
+    "zoo.estimators": ["AutoencoderDetector", "AutoencoderTransformer"],
+    "zoo.export": ["ExportResult", "export_saved_model"],
+    "zoo.models.autoencoder": ["conv_autoencoder", "dense_autoencoder"],
+    "zoo.models.cascade": ["cascade_cnn", "mlp"],
+    "zoo.models.comparing": ["koch_siamese", "siamese_cnn", "siamese_face"],
+    "zoo.models.face": ["deepface", "deepid", "face_cnn"],
+    "zoo.models.siamese": ["embedding", "siamese"],
+    "zoo.registry": ["create", "describe", "list_models", "register"],
+    "zoo.training.recipe": ["Recipe"],
+    "zoo.training.runs": ["Run", "load_run"],
+    "zoo.training.train": ["train"],
+    "zoo.transfer": ["features", "transfer_weights"],
+    "zoo.verification": ["Verifier", "sides", "whiten"],
 }
-
-__all__ = [
-    "AutoencoderDetector",
-    "AutoencoderTransformer",
-    "Dataset",
-    "ExportResult",
-    "ImageCodec",
-    "Recipe",
-    "Run",
-    "Verifier",
-    "cascade_cnn",
-    "conv_autoencoder",
-    "create",
-    "data",
-    "deepface",
-    "deepid",
-    "dense_autoencoder",
-    "describe",
-    "embedding",
-    "export_saved_model",
-    "face_cnn",
-    "features",
-    "koch_siamese",
-    "layers",
-    "list_models",
-    "load_data",
-    "load_run",
-    "losses",
-    "metrics",
-    "mlp",
-    "plots",
-    "register",
-    "siamese",
-    "siamese_cnn",
-    "siamese_face",
-    "sides",
-    "tasks",
-    "train",
-    "transfer_weights",
-    "whiten",
-]
+_load, __dir__ = lazy_names(__name__, __all__, _homes)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return importlib.metadata.version("keras-zoo")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name not in _homes:
-        return importlib.import_module(f"{__name__}.{name}")
-    value = globals()[name] = getattr(importlib.import_module(_homes[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+    return importlib.metadata.version("keras-zoo") if name == "__version__" else _load(name)

@@ -46,7 +46,6 @@ class Description:
     reference: str
 
     def __str__(self) -> str:
-        """Lay the description out as text."""
         arguments = "\n".join(f"    {key} = {value!r}" for key, value in self.arguments.items())
         return (
             f"{self.name}: {self.summary}\n"
@@ -100,7 +99,9 @@ def register(
         named = {builder.__name__: {}, **(variants or {})}
         parameters = inspect.signature(builder).parameters
         for name, arguments in named.items():
-            if name in _entries and not _is_again(_entries[name].builder, builder):
+            old = _entries[name].builder if name in _entries else builder
+            # A cell of a notebook may define its builder again.
+            if (old.__module__, old.__qualname__) != (builder.__module__, builder.__qualname__):
                 raise ValueError(f"A model named {name!r} is registered already: choose another.")
             if unknown := set(arguments) - set(parameters):
                 raise ValueError(f"Variant {name!r} has unknown arguments {sorted(unknown)}.")
@@ -114,18 +115,8 @@ def register(
     return decorate
 
 
-def _is_again(old: Callable[..., Any], new: Callable[..., Any]) -> bool:
-    """Tell whether a cell of a notebook defines its builder again."""
-    return (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__)
-
-
 def entry(name: str) -> Entry:
-    """Look a model up.
-
-    Example:
-        >>> entry("vgg16").family
-        'cascade_cnn'
-    """
+    """Look a model up."""
     known = _all_entries()
     if name not in known:
         raise ValueError(f"Unknown model {name!r}. {suggestion(name, known)}")
@@ -133,14 +124,11 @@ def entry(name: str) -> Entry:
 
 
 def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
-    """List the registered models' names.
+    """List the registered models' names, sorted.
 
     Args:
         pattern: A shell-style pattern that the names match.
         task: Keep only models for this task.
-
-    Returns:
-        The names, sorted.
 
     Raises:
         ValueError: If no model is registered for the task.
@@ -189,14 +177,11 @@ def describe(name: str) -> Description:
 
 
 def create(name: str, /, **arguments: Any) -> keras.Model:
-    """Build a registered model.
+    """Build a registered model: Functional, and uncompiled.
 
     Args:
         name: A registered name.
         **arguments: Arguments of the model's builder; they win over the variant's own.
-
-    Returns:
-        An uncompiled Functional model.
 
     Raises:
         ValueError: If the name is unknown, or an argument is unknown or illegal.

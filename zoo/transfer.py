@@ -21,10 +21,8 @@ class Transfer:
 def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
     """Copy the weights of every layer that two models share by name and shapes.
 
-    Layers of sub-models, such as an autoencoder's halves, are named `encoder/code`.
-
-    For fine-tuning: build the model anew with another number of classes or another head, and
-    keep what was learned below.
+    For fine-tuning: build the model anew with another number of classes or another head, and keep
+    what was learned below. Layers of sub-models, such as an encoder, are named `encoder/code`.
 
     Args:
         source: The trained model.
@@ -51,7 +49,7 @@ def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
         if name not in sources:
             skipped[name] = "not in the source"
         elif (old := _shapes(sources[name])) != (new := _shapes(layer)):
-            skipped[name] = f"shapes differ: {_join(old)} and {_join(new)}"
+            skipped[name] = f"shapes differ: {old} and {new}"
         else:
             layer.set_weights(sources[name].get_weights())
             loaded.append(name)
@@ -90,15 +88,15 @@ def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Mode
     if not layer_names:
         raise ValueError("`layer_names` must name at least one layer, received none.")
     inputs, known = layer_outputs(model)
-    for name in [layer_names] if isinstance(layer_names, str) else layer_names:
+    names = [layer_names] if isinstance(layer_names, str) else layer_names
+    for name in names:
         if name not in known:
             raise ValueError(
                 f"Model {model.name!r} has no layer {name!r}. {suggestion(name, known)}"
             )
+    outputs = {name: known[name] for name in names}
     if isinstance(layer_names, str):
-        outputs = known[layer_names]
-    else:
-        outputs = {name: known[name] for name in layer_names}
+        outputs = outputs[layer_names]
     return keras.Model(inputs, outputs, name=f"{model.name}_features")
 
 
@@ -134,9 +132,5 @@ def _layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.L
             yield prefix + layer.name, layer
 
 
-def _shapes(layer: keras.Layer) -> list[tuple[int, ...]]:
-    return [tuple(weight.shape) for weight in layer.weights]
-
-
-def _join(shapes: list[tuple[int, ...]]) -> str:
-    return ", ".join(map(str, shapes))
+def _shapes(layer: keras.Layer) -> str:
+    return ", ".join(str(tuple(weight.shape)) for weight in layer.weights)

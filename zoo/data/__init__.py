@@ -5,8 +5,9 @@ Importing this package loads neither Keras nor TensorFlow; the first use of a na
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo._lazy import lazy_names
 
 if TYPE_CHECKING:
     from zoo.data.augment import Augment
@@ -23,50 +24,24 @@ if TYPE_CHECKING:
     from zoo.data.texts import TextPreparation
     from zoo.data.views import with_rotations
 
+__all__ = ["Augment", "ClassBatches", "Dataset", "ImagePreparation", "PairBatches", "Part"]
+__all__ += ["Preparation", "SequencePreparation", "TablePreparation", "TextPreparation"]
+__all__ += ["cut_to_ink", "feed", "load_data", "mapped", "with_rotations"]
+
 # Where each public name is defined.
 _homes = {
-    "Augment": "zoo.data.augment",
-    "ClassBatches": "zoo.data.sampling",
-    "Dataset": "zoo.data.dataset",
-    "ImagePreparation": "zoo.data.images",
-    "PairBatches": "zoo.data.sampling",
-    "Part": "zoo.data.part",
-    "Preparation": "zoo.data.preparation",
-    "SequencePreparation": "zoo.data.sequences",
-    "TablePreparation": "zoo.data.tables",
-    "TextPreparation": "zoo.data.texts",
-    "cut_to_ink": "zoo.data.ink",
-    "feed": "zoo.data.feeding",
-    "load_data": "zoo.data.sources",
-    "mapped": "zoo.data.feeding",
-    "with_rotations": "zoo.data.views",
+    "zoo.data.augment": ["Augment"],
+    "zoo.data.dataset": ["Dataset"],
+    "zoo.data.feeding": ["feed", "mapped"],
+    "zoo.data.images": ["ImagePreparation"],
+    "zoo.data.ink": ["cut_to_ink"],
+    "zoo.data.part": ["Part"],
+    "zoo.data.preparation": ["Preparation"],
+    "zoo.data.sampling": ["ClassBatches", "PairBatches"],
+    "zoo.data.sequences": ["SequencePreparation"],
+    "zoo.data.sources": ["load_data"],
+    "zoo.data.tables": ["TablePreparation"],
+    "zoo.data.texts": ["TextPreparation"],
+    "zoo.data.views": ["with_rotations"],
 }
-
-__all__ = [
-    "Augment",
-    "ClassBatches",
-    "Dataset",
-    "ImagePreparation",
-    "PairBatches",
-    "Part",
-    "Preparation",
-    "SequencePreparation",
-    "TablePreparation",
-    "TextPreparation",
-    "cut_to_ink",
-    "feed",
-    "load_data",
-    "mapped",
-    "with_rotations",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _homes:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_homes[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, __all__, _homes)

@@ -31,8 +31,7 @@ class SeededBatches(keras.utils.PyDataset):
         super().__init__()
         if seed is None and augment is not None:
             raise ValueError("`augment` draws at random and needs a `seed`; received seed=None.")
-        self._part = part
-        self._length = length
+        self._part, self._length = part, length
         self._seed = None if seed is None else integer("seed", seed, minimum=0)
         self._augment = augment
         self._epochs = itertools.count(integer("first_epoch", first_epoch, minimum=0))
@@ -86,8 +85,9 @@ class PartBatches(SeededBatches):
 
     Example:
         >>> import zoo
-        >>> [len(labels) for _, labels in zoo.load_data("digits").test.batches(100)]
-        [100, 100, 100, 59]
+        >>> part = zoo.data.Part(np.zeros((4, 1)), np.arange(4))
+        >>> [labels.tolist() for _, labels in PartBatches(part, 3, seed=0, first_epoch=1)]
+        [[3, 0, 2], [1]]
     """
 
     def __init__(
@@ -106,19 +106,9 @@ class PartBatches(SeededBatches):
         """Go on to the next epoch, and draw its order."""
         super().on_epoch_begin()
         if self._seed is not None:
-            self._order = epoch_order(len(self._part), self._seed, self._epoch)
+            self._order = self.rng().permutation(len(self._part))
 
     def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Give examples and their labels."""
         chosen = self._order[index * self._batch_size :][: self._batch_size]
         return self.read(chosen, index), self._part.labels[chosen]
-
-
-def epoch_order(examples: int, seed: int, epoch: int) -> np.ndarray:
-    """Draw the order of the examples in an epoch.
-
-    Example:
-        >>> epoch_order(4, seed=0, epoch=1)
-        array([3, 0, 2, 1])
-    """
-    return np.random.default_rng((seed, epoch)).permutation(examples)

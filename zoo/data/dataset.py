@@ -39,7 +39,6 @@ class Dataset:
     target_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Complete what was left out."""
         if not self.preparation:
             object.__setattr__(self, "preparation", preparation_for(self.train.input_shape))
 
@@ -59,11 +58,7 @@ class Dataset:
         return self.train.labels.dtype.kind == "f"
 
     def description(self) -> dict[str, Any]:
-        """Describe the data as plain values, as a run keeps them.
-
-        Returns:
-            Name, names of classes and targets, and the preparation.
-        """
+        """Describe the data as a run does: names of all, classes and targets, and preparation."""
         return {
             "name": self.name,
             "class_names": self.class_names,
@@ -75,17 +70,14 @@ class Dataset:
         return f"<Dataset {self}>"
 
     def __str__(self) -> str:
-        sizes = (
-            f"{len(part)} {name}"
-            for name, part in vars(self).items()
-            if name in ("train", "validation", "test") and isinstance(part, Part)
-        )
+        parts = {name: part for name, part in vars(self).items() if isinstance(part, Part)}
+        sizes = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
         labels = f"{self.num_classes} classes"
         if self.is_regression:
             labels = f"target {', '.join(self.target_names)}"
         elif not self.class_names:
             labels = "texts as targets"
-        return f"{self.name}: {', '.join(sizes)} {self.preparation}, {labels}"
+        return f"{self.name}: {sizes} {self.preparation}, {labels}"
 
 
 def require_dataset(data: Any) -> None:
@@ -105,10 +97,7 @@ def require_dataset(data: Any) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """What a source holds before it is split: `None` for a part that it does not set aside.
-
-    `prepare` makes the preparation of the training part alone, where it has to learn from it.
-    """
+    """What a source holds before it is split: `None` for a part that it does not set aside."""
 
     name: str
     train: Part

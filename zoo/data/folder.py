@@ -39,8 +39,7 @@ class ImageFiles:
     def __init__(self, files: np.ndarray, root: Path, preparation: ImagePreparation) -> None:
         self.files = files
         self.input_shape: Any = preparation.input_shape
-        self._root = root
-        self._preparation = preparation
+        self._root, self._preparation = root, preparation
 
     def __len__(self) -> int:
         return len(self.files)
@@ -52,8 +51,7 @@ class ImageFiles:
         def place(row: int, image: np.ndarray) -> None:
             np.divide(self._preparation.pixels(self.files[row]), np.float32(255), out=image)
 
-        for _ in in_threads(place, rows, images):
-            pass
+        list(in_threads(place, rows, images))
         return images
 
     def fingerprint(self) -> str:
@@ -86,39 +84,32 @@ def read_folder(
     class_names = tuple(sorted(names, key=natural_order))
     numbers = {name: label for label, name in enumerate(class_names)}
     others: list[Path] = []
-    listed = {
-        name: _list_files(classes, numbers, path.resolve(), others)
-        for name, classes in folders.items()
-    }
-    files = np.concatenate([files for files, _ in listed.values()])
+    root = path.resolve()
+    listed = [_list_files(classes, numbers, root, others) for classes in folders.values()]
+    files = np.concatenate([files for files, _ in listed])
+    total = len(files) + len(others)
     if others:
-        some = _some(others, len(files) + len(others))
+        shown = ", ".join(map(str, others[:5])) + ", ..." * (len(others) > 5)
         warnings.warn(
-            f"Passed over: {some} are no image files, or links that lead out.", stacklevel=3
+            f"Passed over: {len(others)} of {total} files ({shown}) are no image files, or links "
+            "that lead out.",
+            stacklevel=3,
         )
     shapes = _decode_all(files, checked, on_corrupt)
     readable = shapes[:, 0] > 0
     if not readable.any():
-        raise ValueError(f"None of the {len(files) + len(others)} files in {path} is an image.")
+        raise ValueError(f"None of the {total} files in {path} is an image.")
     shape = _common_shape(shapes[readable], size, color)
     preparation = ImagePreparation(shape, background, max_pixels)
-    parts: dict[str, Part | None] = dict.fromkeys(_SPLITS)
-    start = 0
-    for name, (found, labels) in listed.items():
-        kept = readable[start : start + len(found)]
-        parts[name] = Part(ImageFiles(found[kept], path, preparation), labels[kept])
-        start += len(found)
-    return Source(
-        path.resolve().name,
-        class_names=class_names,
-        preparation=preparation,
-        **parts,  # type: ignore[arg-type]
-    )
-
-
-def _some(files: Sequence[Path], total: int) -> str:
-    shown = ", ".join(map(str, files[:5])) + ", ..." * (len(files) > 5)
-    return f"{len(files)} of {total} files ({shown})"
+    ends = np.cumsum([len(labels) for _, labels in listed])[:-1]
+    parts = {
+        name: Part(ImageFiles(found[kept], path, preparation), labels[kept])
+        for name, (found, labels), kept in zip(
+            folders, listed, np.split(readable, ends), strict=True
+        )
+    }
+    validation, test = parts.get("validation"), parts.get("test")
+    return Source(root.name, parts["train"], validation, test, class_names, preparation)
 
 
 def _common_shape(
@@ -150,7 +141,8 @@ def _check_size(image_size: Sequence[int]) -> tuple[int, int]:
 
 def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
     """Give the class folders of each part: {part: {class: folder}}."""
-    folders = _visible_folders(path, path.resolve())
+    root = path.resolve()
+    folders = _visible_folders(path, root)
     if not folders:
         raise ValueError(
             f"{path} has no folder inside. Expected one folder of images a class, named after it."
@@ -162,7 +154,6 @@ def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
             f"{path} is split into {', '.join(folders)}; a split folder needs train and test "
             "(and optionally validation), each with one folder of images a class."
         )
-    root = path.resolve()
     parts = {name: _visible_folders(folders[name], root) for name in _SPLITS if name in folders}
     for name, classes in parts.items():
         if same_classes and set(classes) != set(parts["train"]):
@@ -216,24 +207,18 @@ def _decode_all(files: np.ndarray, preparation: ImagePreparation, on_corrupt: st
         try:
             image = decode(file, preparation.background, preparation.max_pixels)
         except (OSError, ValueError) as error:
-            return getattr(error, "strerror", None) or str(error)
+            return f"{file} ({getattr(error, 'strerror', None) or error})"
         return image.height, image.width, len(image.getbands())
 
     console = Console(stderr=True)
+    quiet = len(files) < _MANY or not console.is_terminal
+    shapes = in_threads(shape_or_problem, files)
+    tracked = track(
+        shapes, "Checking images", len(files), console=console, transient=True, disable=quiet
+    )
     with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-        found = list(
-            track(
-                in_threads(shape_or_problem, files),
-                description="Checking images",
-                total=len(files),
-                console=console,
-                transient=True,
-                disable=len(files) < _MANY or not console.is_terminal,
-            )
-        )
-    problems = [
-        f"{file} ({shape})" for file, shape in zip(files, found, strict=True) if type(shape) is str
-    ]
+        found = list(tracked)
+    problems = [problem for problem in found if isinstance(problem, str)]
     if problems:
         message = f"{len(problems)} of {len(files)} files cannot be decoded:\n  " + "\n  ".join(
             problems[:10] + [f"... and {len(problems) - 10} more"] * (len(problems) > 10)
@@ -243,5 +228,5 @@ def _decode_all(files: np.ndarray, preparation: ImagePreparation, on_corrupt: st
                 f"{message}\nRemove or repair them, or leave them out with on_corrupt='skip'."
             )
         warnings.warn(f"Left out: {message}", stacklevel=4)  # the caller of load_data
-    shapes = [(0, 0, 0) if type(shape) is str else shape for shape in found]
-    return np.array(shapes, np.int64).reshape(-1, 3)
+    sizes = [(0, 0, 0) if isinstance(shape, str) else shape for shape in found]
+    return np.array(sizes, np.int64).reshape(-1, 3)

@@ -14,16 +14,7 @@ from PIL import Image, ImageColor
 
 from zoo.arguments import integer
 from zoo.data.arrays import how_to_scale
-from zoo.data.pictures import (
-    MAX_PIXELS,
-    decode,
-    flattened,
-    in_threads,
-    mark_scale,
-    picture_files,
-    resized,
-    visible,
-)
+from zoo.data.pictures import MAX_PIXELS, decode, in_threads, picture_files, resized, visible
 from zoo.data.preparation import Preparation
 
 
@@ -55,7 +46,6 @@ class ImagePreparation(Preparation):
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        """Check the values that a caller may have chosen."""
         integer("max_pixels", self.max_pixels)
         try:
             if ImageColor.getrgb(self.background)[3:] not in ((), (255,)):
@@ -103,13 +93,10 @@ class ImagePreparation(Preparation):
         ]
 
     def pixels(self, picture: str | os.PathLike[str] | Image.Image) -> np.ndarray:
-        """Make one file or Pillow image ready, but for the scale.
+        """Make one file or Pillow image ready, but for the scale: (height, width, channels), uint8.
 
         Args:
             picture: A path, or an image.
-
-        Returns:
-            (height, width, channels), uint8.
 
         Raises:
             ValueError: If it cannot be decoded.
@@ -121,11 +108,7 @@ class ImagePreparation(Preparation):
                 "arrays."
             )
         try:
-            if isinstance(picture, Image.Image):
-                scale = mark_scale(picture)
-                image = flattened(picture.copy(), self.background, scale)
-            else:
-                image = decode(picture, self.background, self.max_pixels)
+            image = decode(picture, self.background, self.max_pixels)
         except ValueError as error:
             raise ValueError(f"{picture} cannot be decoded: {error}.") from error
         return resized(image, self.input_shape)

@@ -10,12 +10,7 @@ from zoo import arguments as check
 def pairs_of(
     labels: np.ndarray, *, most: int = 100_000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """List pairs of examples to judge distances by: all of them, or as many as are drawn.
-
-    Example:
-        >>> [column.tolist() for column in pairs_of(np.array([5, 5, 7]))]
-        [[0, 0, 1], [1, 2, 2], [1, 0, 0]]
-    """
+    """List left and right of all pairs, or of as many as are drawn, and 1 where they are alike."""
     check.integer("most", most, minimum=2)
     labels = np.asarray(labels)
     _, of_example, counts = np.unique(labels, return_inverse=True, return_counts=True)

@@ -44,9 +44,9 @@ class ArrayExamples:
     def read(self, rows: np.ndarray) -> np.ndarray:
         """See `Examples.read`."""
         chosen = self.array[rows]
-        if chosen.dtype == np.uint8:
-            chosen = np.divide(chosen, np.float32(255), dtype=np.float32)
-        return chosen
+        if chosen.dtype != np.uint8:
+            return chosen
+        return np.divide(chosen, np.float32(255), dtype=np.float32)
 
     def fingerprint(self) -> str:
         """Hash the whole content."""
@@ -95,18 +95,14 @@ class Part:
             (count, *input_shape): images float32 in [0, 1], vectors and sequences float32, texts
             `str`.
         """
-        return self._source.read(
-            self.rows if indices is None else self.rows[np.asarray(indices, np.int64)]
-        )
+        rows = self.rows if indices is None else self.rows[np.asarray(indices, np.int64)]
+        return self._source.read(rows)
 
     def subset(self, indices: np.ndarray) -> Part:
         """Give a part of only the examples at some positions, without copying them.
 
         Args:
-            indices: Positions, integers (count,).
-
-        Returns:
-            The smaller part, in the order of the positions.
+            indices: Positions, integers (count,), in the order that the part is to have.
         """
         smaller = copy.copy(self)
         smaller.rows, smaller.labels = self.rows[indices], self.labels[indices]
@@ -117,9 +113,6 @@ class Part:
 
         Args:
             labels: One for each example of the part.
-
-        Returns:
-            The part.
         """
         other = copy.copy(self)
         other.labels = labels
@@ -156,11 +149,9 @@ class Part:
         return PartBatches(self, batch_size, seed, first_epoch, augment)
 
     def fingerprint(self) -> str:
-        """Tell the part from others: by its examples, their labels and their order.
+        """Hash the examples, their labels and their order, to 32 hexadecimal digits.
 
-        Returns:
-            A hash, 32 hexadecimal digits. Examples in files count by names, sizes, times and a
-            sample of their contents.
+        Examples in files count by names, sizes, times and a sample of their contents.
 
         Example:
             >>> import zoo
@@ -180,12 +171,7 @@ def _content(array: np.ndarray) -> Any:
 
 
 def digest(*contents: Any) -> str:
-    """Hash some contents.
-
-    Example:
-        >>> digest(b"a", b"b") == digest(b"ab")
-        True
-    """
+    """Hash some contents."""
     hashed = hashlib.blake2b(digest_size=16)
     for content in contents:
         hashed.update(content)

@@ -28,12 +28,7 @@ _GREY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}  # from a PNG's levels to 0 to 2
 
 
 def natural_order(path: str | os.PathLike[str]) -> tuple[list[Any], str]:
-    """Make the key that sorts names as people do, 2 before 10.
-
-    Example:
-        >>> sorted(["10", "2", "1b"], key=natural_order)
-        ['1b', '2', '10']
-    """
+    """Make the key that sorts names as people do, 2 before 10."""
     name = os.path.basename(path)
     pieces: list[Any] = re.split("([0-9]+)", name)
     pieces[1::2] = map(int, pieces[1::2])
@@ -95,29 +90,31 @@ def ends_of_file(path: str | os.PathLike[str], size: int = 4096) -> bytes:
         return first + file.read(size)
 
 
-def decode(path: str | os.PathLike[str], background: str, max_pixels: int) -> Image.Image:
-    """Decode a picture file."""
-    with _opened(path) as file:
+def decode(
+    picture: str | os.PathLike[str] | Image.Image, background: str, max_pixels: int
+) -> Image.Image:
+    """Decode a picture file, or give Pillow's image in the same form."""
+    if isinstance(picture, Image.Image):
+        scale = _mark_scale(picture)
+        return _flattened(picture.copy(), background, scale)
+    with _opened(picture) as file:
         try:
             image = Image.open(file, formats=FORMATS)
+            if image.width * image.height > max_pixels:
+                raise ValueError(
+                    f"it declares {image.width} x {image.height} pixels, more than "
+                    f"max_pixels={max_pixels}"
+                )
+            scale = _mark_scale(image)
+            image.load()
         except Image.UnidentifiedImageError:
             raise ValueError("it is no JPEG, PNG, BMP, WebP or GIF file") from None
         except Exception as error:  # Pillow raises many kinds, from SyntaxError to struct.error
             raise ValueError(str(error) or type(error).__name__) from error
-        if image.width * image.height > max_pixels:
-            raise ValueError(
-                f"it declares {image.width} x {image.height} pixels, more than "
-                f"max_pixels={max_pixels}"
-            )
-        scale = mark_scale(image)
-        try:
-            image.load()
-        except Exception as error:
-            raise ValueError(str(error) or type(error).__name__) from error
-        return flattened(image, background, scale)
+        return _flattened(image, background, scale)
 
 
-def mark_scale(image: Any) -> int:
+def _mark_scale(image: Any) -> int:
     """Give what turns the transparent level that a PNG names into one of 8 bits."""
     raw = str(image.tile[0][3]) if image.format == "PNG" and image.tile else ""
     if raw == "RGB;16B" and "transparency" in image.info:
@@ -125,7 +122,7 @@ def mark_scale(image: Any) -> int:
     return _GREY_SCALES.get(raw, 1)
 
 
-def flattened(image: Image.Image, background: str, scale: int) -> Image.Image:
+def _flattened(image: Image.Image, background: str, scale: int) -> Image.Image:
     """Bring a picture of any mode into the form that a viewer shows."""
     mode, mark = image.mode.split(";16")[0], image.info.get("transparency")
     is_deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")

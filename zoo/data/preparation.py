@@ -44,25 +44,18 @@ class Preparation(abc.ABC):
         return self.input_shape
 
     def fitted(self, train: Part) -> Self:
-        """Give a preparation that has learned from the training part.
-
-        Args:
-            train: The training part, and no other.
+        """Give a preparation that has learned from the training part, and no other.
 
         Returns:
             The preparation; itself where there is nothing to learn.
         """
-        del train
         return self
 
     def check(self, part: Part) -> None:  # noqa: B027
-        """Check that a part has nothing that the training part lacks and the model cannot take.
-
-        Args:
-            part: The validation or the test part.
+        """Check the validation or the test part.
 
         Raises:
-            ValueError: If it has.
+            ValueError: If it has what the training part lacks, and the model cannot take.
         """
 
     def layer(self) -> keras.Layer | None:
@@ -70,39 +63,22 @@ class Preparation(abc.ABC):
         return None
 
     def restored(self, outputs: np.ndarray) -> np.ndarray:
-        """Bring what a model rebuilt back into the form of the examples.
-
-        Args:
-            outputs: (n, *output_shape).
-
-        Returns:
-            (n, *input_shape).
-        """
+        """Bring what a model rebuilt, (n, *output_shape), back into the form of the examples."""
         return outputs
 
     @abc.abstractmethod
     def __call__(self, x: Any) -> np.ndarray:
-        """Make examples ready for the model.
+        """Make examples ready for the model: (n, *input_shape).
 
         Args:
             x: What people have: one example or several.
-
-        Returns:
-            (n, *input_shape).
 
         Raises:
             ValueError: If they are no such examples, or would be taken for others in silence.
         """
 
     def names(self, x: Any) -> list[str]:
-        """Name each of the examples, for reports.
-
-        Args:
-            x: What people have, as for a call.
-
-        Returns:
-            Paths where they are files, else "0", "1", ...
-        """
+        """Name each of the examples `x`, for reports: by path, or "0", "1", ... if in no files."""
         return [str(index) for index in range(len(self(x)))]
 
     @abc.abstractmethod
@@ -125,12 +101,7 @@ def _kind(name: Any) -> type[Preparation]:
 
 
 def preparation_from_config(config: Mapping[str, Any]) -> Preparation:
-    """Make a preparation of what `get_config` gave, also after JSON.
-
-    Example:
-        >>> preparation_from_config({"kind": "images", "input_shape": [8, 8, 1]}).input_shape
-        (8, 8, 1)
-    """
+    """Make a preparation of what `get_config` gave, also after JSON."""
     values = {name: _as_tuples(value) for name, value in config.items() if name != "kind"}
     try:
         return _kind(config.get("kind"))(**values)

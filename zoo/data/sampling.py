@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zoo import arguments as check
 from zoo.data.batches import Augmentation, SeededBatches
+from zoo.data.columns import listed
 from zoo.data.part import Part
 
 
@@ -29,15 +28,6 @@ class DrawnBatches(SeededBatches):
             length = check.integer("batches", batches)
         super().__init__(part, length, check.integer("seed", seed, minimum=0), first_epoch, augment)
         self.members = examples_by_class(part.labels, singles)
-
-    def draw(self, rng: np.random.Generator, place: int) -> Any:
-        """Draw the batch at a place in the epoch."""
-        raise NotImplementedError
-
-    def batch(self, index: int) -> Any:
-        """Draw a batch."""
-        # Two places for each, as pairs have two sides.
-        return self.draw(self.rng(index, 1), 2 * index)
 
 
 class ClassBatches(DrawnBatches):
@@ -87,14 +77,14 @@ class ClassBatches(DrawnBatches):
         super().__init__(part, size, batches, singles, seed, first_epoch, augment)
         check.integer("classes", classes, maximum=len(self.members))
 
-    def draw(self, rng: np.random.Generator, place: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw images, (P * K, height, width, channels), and their labels, (P * K,)."""
+        rng = self.rng(index, 1)
         chosen = rng.choice(len(self.members), self.classes, replace=False)
-        indices = np.concatenate([self._of_class(self.members[index], rng) for index in chosen])
-        return self.read(indices, place), self._part.labels[indices]
-
-    def _of_class(self, members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return np.resize(rng.permutation(members), self.examples)
+        shuffled = [rng.permutation(self.members[number]) for number in chosen]
+        indices = np.concatenate([np.resize(members, self.examples) for members in shuffled])
+        # Two places in the epoch for each batch, as pairs have two sides.
+        return self.read(indices, 2 * index), self._part.labels[indices]
 
 
 class PairBatches(DrawnBatches):
@@ -139,10 +129,9 @@ class PairBatches(DrawnBatches):
         self.batch_size = int(batch_size)
         super().__init__(part, self.batch_size, batches, singles, seed, first_epoch, augment)
 
-    def draw(
-        self, rng: np.random.Generator, place: int
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def batch(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Draw `{"left": images, "right": images}`, and whether they are the same, (pairs, 1)."""
+        rng = self.rng(index, 1)
         sizes = np.array([len(members) for members in self.members])
         half, count = self.batch_size // 2, len(sizes)
         # The first half are the same: one class, two places in it. The others: two classes. A step
@@ -153,34 +142,24 @@ class PairBatches(DrawnBatches):
         second = rng.integers(sizes[right])
         second[:half] = (first[:half] + rng.integers(1, sizes[left[:half]])) % sizes[left[:half]]
         order = rng.permutation(2 * half)
-        pairs = {
-            side: self.read(self._indices(classes[order], places[order]), place + number)
-            for number, (side, classes, places) in enumerate(
-                (("left", left, first), ("right", right, second))
-            )
-        }
+        sides = []
+        for number, (classes, places) in enumerate(((left, first), (right, second))):
+            drawn = zip(classes[order], places[order], strict=True)
+            indices = np.array([self.members[i][k] for i, k in drawn])
+            sides.append(self.read(indices, 2 * index + number))
+        pairs = dict(zip(("left", "right"), sides, strict=True))
         return pairs, (order < half).astype(np.float32)[:, None]
-
-    def _indices(self, classes: np.ndarray, places: np.ndarray) -> np.ndarray:
-        return np.array([self.members[i][k] for i, k in zip(classes, places, strict=True)])
 
 
 def examples_by_class(labels: np.ndarray, singles: str = "refuse") -> list[np.ndarray]:
-    """List the examples of each class that pairs can be made of.
-
-    Example:
-        >>> examples_by_class(np.array([1, 0, 1, 0, 2]), singles="leave_out")
-        [array([1, 3]), array([0, 2])]
-    """
+    """List the examples of each class that pairs can be made of."""
     check.one_of("singles", singles, ("refuse", "leave_out"))
     classes, counts = np.unique(labels, return_counts=True)
     order = np.argsort(labels, kind="stable")
     members = np.split(order, np.cumsum(counts)[:-1])
     if singles == "refuse" and (counts == 1).any():
-        named = classes[counts == 1]
-        more = f" and {len(named) - 5} more" if len(named) > 5 else ""
         raise ValueError(
-            f"Classes {', '.join(map(str, named[:5]))}{more} have a single example, of which no "
+            f"Classes {listed(classes[counts == 1].tolist())} have a single example, of which no "
             "pair can be made: add examples, or leave them out by singles='leave_out'."
         )
     kept = [positions for positions in members if len(positions) > 1]

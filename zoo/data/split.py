@@ -5,24 +5,19 @@ from __future__ import annotations
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from zoo.data.columns import listed
 from zoo.data.dataset import Dataset, Source
 from zoo.data.part import Part
 from zoo.data.preparation import preparation_for
 from zoo.data.views import joined
 
+_AMOUNTS = "amounts are no classes: as floats they are real numbers"
+
 
 def split_examples(
     source: Source, validation_fraction: float, test_fraction: float, seed: int
 ) -> Dataset:
-    """Split so that every class is in every part, in the same proportion; real numbers at random.
-
-    Example:
-        >>> import zoo
-        >>> data = zoo.load_data("digits")
-        >>> source = Source("digits", data.train, None, None, data.class_names)
-        >>> len(split_examples(source, 0, 0.5, seed=0).test)
-        629
-    """
+    """Split so that each class has the same share of every part; real numbers at random."""
     names = source.class_names  # none where labels are real numbers
     train, validation, test = source.train, source.validation, source.test
     _require_all_classes("the data", train, names)
@@ -68,10 +63,14 @@ def split_classes(
     # The test part takes its classes first, so that they are the same for any validation part.
     classes = np.random.default_rng(seed).permutation(np.unique(train.labels))
     for_test = 0 if test is not None else _share(test_fraction, len(classes))
-    for_both = for_test
-    if validation is None:
-        for_both += _share(validation_fraction, len(classes))
-    _require_two_classes(len(classes), for_test, for_both - for_test, test)
+    for_validation = 0 if validation is not None else _share(validation_fraction, len(classes))
+    if test is None and not for_test:
+        raise ValueError(
+            "`test_fraction` must be above 0, for the source sets no classes aside to test with; "
+            "received 0."
+        )
+    _require_two_classes(len(classes), for_test, for_validation)
+    for_both = for_test + for_validation
     return _dataset(
         source,
         _of_classes(train, classes[for_both:]),
@@ -98,14 +97,7 @@ def _of_classes(part: Part, classes: np.ndarray) -> Part:
     return part.subset(np.flatnonzero(np.isin(part.labels, classes)))
 
 
-def _require_two_classes(
-    classes: int, for_test: int, for_validation: int, own_test: Part | None
-) -> None:
-    if own_test is None and not for_test:
-        raise ValueError(
-            "`test_fraction` must be above 0, for the source sets no classes aside to test with; "
-            "received 0."
-        )
+def _require_two_classes(classes: int, for_test: int, for_validation: int) -> None:
     needed = 2 * (1 + (for_test > 0) + (for_validation > 0))
     if classes < needed:
         raise ValueError(
@@ -126,24 +118,19 @@ def _split_off(
 ) -> tuple[Part, Part]:
     """Give the rest, and a stratified part of `count` examples."""
     rest = len(part) - count
-    if min(count, rest) < 1:
+    if min(count, rest) < max(len(class_names), 1):
+        needs, hint = "an example", ""
+        if class_names:
+            needs, hint = f"an example of all {len(class_names)} classes", f" ({_AMOUNTS})"
         raise ValueError(
             f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
-            f"of {len(part)}. Change the fractions, or add examples."
-        )
-    if min(count, rest) < len(class_names):
-        raise ValueError(
-            f"`{name}_fraction` would put {count} examples into the {name} part and leave {rest} "
-            f"of {len(part)}; each must hold an example of all {len(class_names)} classes. "
-            "Change the fractions, or add examples (amounts are no classes: as floats they are "
-            "real numbers)."
+            f"of {len(part)}; each must hold {needs}. Change the fractions, or add examples{hint}."
         )
     classes = part.labels if class_names else None
     if classes is not None and (sizes := np.bincount(classes)).min() < 2:
         raise ValueError(
             f"{_listed(class_names, sizes < 2)} has a single example left for two parts, "
-            f"{name} and training. Add examples, or leave the class out (amounts are no classes: "
-            "as floats they are real numbers)."
+            f"{name} and training. Add examples, or leave the class out ({_AMOUNTS})."
         )
     kept, taken = train_test_split(
         np.arange(len(part)), test_size=count, stratify=classes, random_state=seed
@@ -166,6 +153,4 @@ def _require_all_classes(where: str, part: Part, class_names: tuple[str, ...]) -
 
 
 def _listed(class_names: tuple[str, ...], chosen: np.ndarray) -> str:
-    names = [repr(class_names[index]) for index in np.flatnonzero(chosen)]
-    more = f" (and {len(names) - 5} more)" if len(names) > 5 else ""
-    return f"Class {', '.join(names[:5])}{more}"
+    return f"Class {listed([class_names[index] for index in np.flatnonzero(chosen)])}"

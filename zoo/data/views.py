@@ -11,14 +11,7 @@ from zoo.data.part import Part, digest
 
 
 def joined(parts: Sequence[Part]) -> Part:
-    """Give a part of the examples of several, in their order.
-
-    Example:
-        >>> import zoo
-        >>> data = zoo.load_data("digits")
-        >>> len(joined([data.train, data.test]))
-        1617
-    """
+    """Give a part of the examples of several, in their order."""
     return Part(_Joined(parts), np.concatenate([part.labels for part in parts]))
 
 
@@ -58,11 +51,9 @@ def with_rotations(part: Part, num_classes: int | None = None) -> Part:
             "(for folders, zoo.load_data has `image_size`)."
         )
     least = int(part.labels.max(initial=-1)) + 1  # 0 where the part is empty
-    if num_classes is None:
-        num_classes = least
-    num_classes = integer("num_classes", num_classes, minimum=least)
+    step = least if num_classes is None else integer("num_classes", num_classes, minimum=least)
     turns = np.repeat(np.arange(4), len(part))
-    return Part(_Rotated(part), np.tile(part.labels, 4) + turns * num_classes)
+    return Part(_Rotated(part), np.tile(part.labels, 4) + turns * step)
 
 
 class _Joined:

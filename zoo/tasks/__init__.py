@@ -7,12 +7,5 @@ from zoo.tasks.reconstruction import ReconstructionTask
 from zoo.tasks.regression import RegressionTask
 from zoo.tasks.verification import VerificationTask
 
-__all__ = [
-    "ClassificationTask",
-    "ReconstructionTask",
-    "RegressionTask",
-    "Task",
-    "VerificationTask",
-    "get",
-    "task_for",
-]
+__all__ = ["ClassificationTask", "ReconstructionTask", "RegressionTask", "VerificationTask"]
+__all__ += ["Task", "get", "task_for"]

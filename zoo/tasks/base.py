@@ -25,6 +25,8 @@ class Task(abc.ABC):
     A task joins a model and a data set: it says which builder arguments the data decide, makes
     batches, compiles, evaluates, predicts, and names the signatures that an export carries. Tasks
     are frozen dataclasses. A subclass with a `name` of its own is known by that name.
+
+    The methods take a Keras `model`, the `data` that it is trained on, and a `part` of these.
     """
 
     name: ClassVar[str]
@@ -57,15 +59,12 @@ class Task(abc.ABC):
         return dataclasses.asdict(self)
 
     def build(self, name: str, data: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
-        """Build a registered model that fits the data, with their preparation inside.
+        """Build an uncompiled model that fits the data, with their preparation inside.
 
         Args:
             name: A registered name.
             data: What it will be trained on.
             arguments: The builder's, beside those that the data decide.
-
-        Returns:
-            An uncompiled model.
 
         Raises:
             ValueError: If an argument is illegal, or the model does not fit the data.
@@ -75,15 +74,7 @@ class Task(abc.ABC):
         return self.adapt(model, data)
 
     def adapt(self, model: keras.Model, data: Dataset) -> keras.Model:
-        """Put around a model what the data need inside it.
-
-        Args:
-            model: A model that fits the data.
-            data: What it will be trained on.
-
-        Returns:
-            The model with the data's preparation in front, or itself where there is none.
-        """
+        """Put the data's preparation, if it has a layer, in front of a model that fits the data."""
         layer = data.preparation.layer()
         if layer is None:
             return model
@@ -95,22 +86,11 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def model_arguments(self, data: Dataset) -> dict[str, Any]:
-        """Give the builder arguments that the data decide.
-
-        Args:
-            data: What will be trained on.
-
-        Returns:
-            Arguments by name, such as `input_shape`.
-        """
+        """Give the builder arguments that the data decide, such as `input_shape`, by name."""
 
     @abc.abstractmethod
     def check(self, model: keras.Model, data: Dataset) -> None:
         """Check that a model fits the data.
-
-        Args:
-            model: The model.
-            data: What it would be trained on.
 
         Raises:
             ValueError: If it does not; the message says why.
@@ -118,80 +98,49 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
-        """Make batches that `fit` takes.
+        """Make batches that `fit` takes as `x`.
 
         Args:
             model: The model that is given them, compiled.
             part: A part of a data set.
             batch_size: Number of examples in a batch.
             **options: `seed`, `first_epoch` and `augment`, as `Part.batches` takes them.
-
-        Returns:
-            What `fit` takes as `x`.
         """
 
     @abc.abstractmethod
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-        """Compile a model with the task's loss and metrics.
-
-        Args:
-            model: The model.
-            optimizer: Its optimizer.
-        """
+        """Compile a model with its optimizer and the task's loss and metrics."""
 
     def class_weights(self, data: Dataset, wanted: Any) -> dict[int, float]:
-        """Give each class's weight, as `fit` takes it; for tasks that have classes.
+        """Give each class's weight, by its number, as `fit` takes it; for tasks with classes.
 
         Args:
             data: What is trained on.
             wanted: As `zoo.Recipe` takes it.
-
-        Returns:
-            Weight by number of the class.
         """
         raise NotImplementedError(f"The task {self.name!r} has no classes.")
 
     @abc.abstractmethod
     def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell what a model makes of examples.
+        """Tell what a model makes of examples: arrays by name, with one entry an example.
 
         Args:
             model: The trained model.
             x: Examples, ready for the model.
             data: What `Dataset.description` gave.
-
-        Returns:
-            Arrays by name, with one entry an example.
         """
 
     def remark(self, data: Dataset, metrics: Mapping[str, float]) -> str | None:
         """Say so if the metrics of the test part are no better than chance."""
-        del data, metrics
         return None
 
-    @abc.abstractmethod
     def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
-        """Name what an export serves.
-
-        Args:
-            model: The model to export.
-
-        Returns:
-            A model for each signature, `serving_default` among them.
-        """
+        """Give a model for each signature that an export serves; by default all of it for one."""
+        return {"serving_default": model}
 
     @abc.abstractmethod
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
-        """Draw pictures that show how good a model is on the test part.
-
-        Args:
-            model: The trained model.
-            data: What it was trained on.
-            directory: Where to write the pictures.
-
-        Returns:
-            The pictures' paths.
-        """
+        """Draw how good a model is on the test part into a directory, and give the files' paths."""
 
     def validation(self, model: keras.Model, part: Part) -> dict[str, Any]:
         """Say how `fit` is to judge the model after each epoch.
@@ -206,26 +155,12 @@ class Task(abc.ABC):
         return {"validation_data": self.batches(model, part, BATCH)} if len(part) else {}
 
     def finish(self, model: keras.Model, data: Dataset) -> None:  # noqa: B027
-        """Settle what follows from trained weights, before the model is judged and kept.
-
-        Args:
-            model: The trained model.
-            data: What it was trained on.
-        """
+        """Settle what follows from trained weights, before the model is judged and kept."""
 
     def evaluate(
         self, model: keras.Model, part: Part, *, batch_size: int = BATCH
     ) -> dict[str, float]:
-        """Evaluate a compiled model.
-
-        Args:
-            model: The model.
-            part: What to evaluate on.
-            batch_size: Number of examples in a batch.
-
-        Returns:
-            The loss and each metric by name.
-        """
+        """Give the loss and each metric of a compiled model on a part, by name."""
         results = model.evaluate(self.batches(model, part, batch_size), return_dict=True, verbose=0)
         return {name: float(value) for name, value in results.items()}
 
@@ -265,14 +200,7 @@ def get_task(task: str | Task) -> Task:
 
 
 def task_for(task: str, data: Dataset) -> str:
-    """Choose the task of a model on data: with real numbers as labels, none classifies.
-
-    Args:
-        task: What the model is registered for.
-        data: The data.
-
-    Returns:
-        The task's name.
+    """Name the task, on data, of a model that is registered for one: real numbers have no classes.
 
     Example:
         >>> import zoo

@@ -66,10 +66,7 @@ class ClassificationTask(Task):
         return feed(batches)
 
     def compile(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        label_smoothing: float = 0.0,
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float = 0
     ) -> None:
         """Compile with cross-entropy and accuracy."""
         options: dict[str, Any] = {"from_logits": _gives_logits(model)}
@@ -117,23 +114,13 @@ class ClassificationTask(Task):
             f"commonest class each time ({share:.3f})"
         )
 
-    def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
-        """Serve the model as it is, such as from `image` to `probabilities`."""
-        return {"serving_default": model}
-
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
         """Draw the confusion matrix of the test part."""
         from zoo import plots  # matplotlib is loaded only to draw
 
         scores = model.predict(self.batches(model, data.test, BATCH), verbose=0)
-        return [
-            plots.confusion_matrix(
-                data.test.labels,
-                scores.argmax(axis=-1),
-                data.class_names,
-                directory / "confusion_matrix.png",
-            )
-        ]
+        found, path = scores.argmax(axis=-1), directory / "confusion_matrix.png"
+        return [plots.confusion_matrix(data.test.labels, found, data.class_names, path)]
 
 
 def _gives_logits(model: keras.Model) -> bool:

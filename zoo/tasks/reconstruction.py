@@ -47,7 +47,6 @@ class ReconstructionTask(Task):
     latent_price: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the price."""
         price = number("latent_price", self.latent_price, or_zero=True)
         object.__setattr__(self, "latent_price", price)
 
@@ -119,11 +118,8 @@ class ReconstructionTask(Task):
 
     def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
         """Serve the whole model, its encoder as `encode` and its decoder as `decode`."""
-        return {
-            "serving_default": model,
-            "encode": _encoder(model),
-            "decode": model.get_layer("decoder"),
-        }
+        decoder = model.get_layer("decoder")
+        return {"serving_default": model, "encode": _encoder(model), "decode": decoder}
 
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
         """Draw test images and what is left of them, steps between two images, and the codes."""
@@ -149,16 +145,13 @@ class ReconstructionTask(Task):
         if len(found) == 1:
             ends = {f"image {index}": index for index in range(min(6, len(labels)))}
         shown = list(ends)
-        pairs = list(zip(shown, shown[1:] + shown[:1], strict=True))[:5]
+        steps = {
+            f"{start} to {end}": interpolate(decoder, codes[ends[start]], codes[ends[end]])
+            for start, end in list(zip(shown, shown[1:] + shown[:1], strict=True))[:5]
+        }
         return [
             plots.image_rows(rows, directory / "reconstructions.png"),
-            plots.image_rows(
-                {
-                    f"{start} to {end}": interpolate(decoder, codes[ends[start]], codes[ends[end]])
-                    for start, end in pairs
-                },
-                directory / "interpolations.png",
-            ),
+            plots.image_rows(steps, directory / "interpolations.png"),
             scatter,
         ]
 

@@ -57,7 +57,9 @@ class RegressionTask(Task):
         model = super().adapt(model, data)
         if model.output_names == [OUTPUT]:
             return model
-        mean, scale = _units(data)
+        labels = data.train.labels.astype(np.float64)
+        mean, scale = labels.mean(axis=0), labels.std(axis=0)
+        scale[scale == 0] = 1
         x = keras.layers.Dense(len(mean), name="targets")(model.output)
         values = keras.layers.Rescaling(scale.tolist(), mean.tolist(), dtype="float32", name=OUTPUT)
         return type(model)(model.input, values(x), name=model.name)
@@ -68,12 +70,9 @@ class RegressionTask(Task):
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Compile with the squared error over the variance, the mean absolute error and R2."""
-        scale = np.atleast_1d(model.get_layer(OUTPUT).scale)
-        model.compile(
-            optimizer,
-            losses.RelativeSquaredError(scale.tolist()),
-            metrics=["mae", keras.metrics.R2Score(name="r2")],
-        )
+        scale = np.atleast_1d(model.get_layer(OUTPUT).scale).tolist()
+        metrics = ["mae", keras.metrics.R2Score(name="r2")]
+        model.compile(optimizer, losses.RelativeSquaredError(scale), metrics=metrics)
 
     def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:
         """Give each target's values under its name."""
@@ -81,29 +80,14 @@ class RegressionTask(Task):
 
     def remark(self, data: Dataset, metrics: Mapping[str, float]) -> str | None:
         """Compare with always giving the mean."""
-        del data
         if metrics.get("r2", 1.0) > 0:
             return None
         return f"The test values are no nearer than their mean (R2 is {metrics['r2']:.3f})"
-
-    def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
-        """Serve the model as it is, such as from `features` to `values`."""
-        return {"serving_default": model}
 
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
         """Draw each target's values against those that the test part has."""
         from zoo import plots  # matplotlib is loaded only to draw
 
         found = model.predict(self.batches(model, data.test, BATCH), verbose=0)
-        return [
-            plots.predicted_values(
-                data.test.labels, found, data.target_names, directory / "predicted_values.png"
-            )
-        ]
-
-
-def _units(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Give mean and standard deviation of each target in the training part; 1 where it is 0."""
-    labels = data.train.labels.astype(np.float64)
-    scale = labels.std(axis=0)
-    return labels.mean(axis=0), np.where(scale > 0, scale, 1.0)
+        path = directory / "predicted_values.png"
+        return [plots.predicted_values(data.test.labels, found, data.target_names, path)]

@@ -20,7 +20,8 @@ from zoo.tasks.base import BATCH, Task, check_input, outputs_of
 from zoo.verification import Judged, Sides, judge, sides
 from zoo.verification.judging import checked_target
 
-Options = Mapping[str, Any]
+# What models are trained by, and the margin of its loss; cross-entropy has none.
+_MARGINS = {"distance": 1.0, "probabilities": 0.0, "embedding": 0.2, "cosines": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,6 @@ class VerificationTask(Task):
     target_far: float | str = "eer"
 
     def __post_init__(self) -> None:
-        """Check every argument."""
         margin = self.margin
         checked = {
             "margin": None if margin is None else check.number("margin", margin, or_zero=True),
@@ -112,11 +112,35 @@ class VerificationTask(Task):
 
     def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
         """Make batches of what the model's head is trained by: pairs, P x K, or any examples."""
-        return feed(_BATCHES[_trained_output(model)](self, part, batch_size, options))
+        output = _trained_output(model)
+        if output == "cosines":
+            # Labels count the part's own classes, as the proxies do.
+            numbers = np.unique(part.labels, return_inverse=True)[1].astype(np.int64)
+            return feed(part.relabelled(numbers).batches(batch_size, **options))
+        options["singles"] = self.singles
+        if output != "embedding":
+            return feed(PairBatches(part, batch_size, **options))
+        given = len(examples_by_class(part.labels, self.singles))
+        classes = min(batch_size // self.examples, given)
+        if classes < 2:
+            raise ValueError(
+                f"A batch of {batch_size} holds fewer than two classes of {self.examples} "
+                "examples: give a larger `batch_size`, or the task fewer `examples`."
+            )
+        return feed(ClassBatches(part, classes=classes, examples=self.examples, **options))
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Compile with the loss of the model's head."""
-        model.compile(optimizer, _loss(self, model))
+        output = _trained_output(model)
+        margin = _MARGINS[output] if self.margin is None else self.margin
+        loss: keras.losses.Loss = keras.losses.BinaryCrossentropy()
+        if output == "distance":
+            loss = losses.Contrastive(margin, head=model.layers[-1])
+        elif output == "embedding":
+            loss = losses.Triplet(margin, mining=self.mining)
+        elif output == "cosines":
+            loss = losses.NormalizedSoftmax(self.scale, margin)
+        model.compile(optimizer, loss)
 
     def validation(self, model: keras.Model, part: Part) -> dict[str, Any]:
         """Judge the pairs of a part after each epoch."""
@@ -126,36 +150,30 @@ class VerificationTask(Task):
         """Set the threshold by the validation part, where there is one."""
         if len(data.validation):
             parts = sides(model)
-            judged = _judged(parts, data.validation)
-            parts.judging.threshold = judged.point(self.target_far).threshold
+            point = _judged(parts, data.validation).point(self.target_far)
+            parts.judging.threshold = point.threshold
 
     def evaluate(
         self, model: keras.Model, part: Part, *, batch_size: int = BATCH
     ) -> dict[str, float]:
         """Judge the pairs of a part: `auc`, `eer`, and `far` and `tar` at the threshold."""
         parts = sides(model)
-        judged = _judged(parts, part, batch_size=batch_size)
-        return judged.summary(parts.judging.threshold)
+        return _judged(parts, part, batch_size).summary(parts.judging.threshold)
 
     def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Give `distance` and, once there is a threshold, `same` of pairs, (2, n, ...).
-
-        Of single images, (n, ...), give each one's `embedding`.
-        """
+        """Give `distance` and, by the threshold, `same` of pairs, (2, n, ...); else `embedding`."""
         parts = sides(model)
         if x.ndim == len(parts.left.input_shape):
             return {"embedding": parts.embed(feed(Part(x, np.zeros(len(x))).batches(BATCH)))[0]}
         left, right = (outputs_of(side, half) for side, half in zip(parts[1:3], x, strict=True))
         rows = np.arange(len(left))
         distances = parts.distances(left, right, rows, rows)
-        same = {}
-        if parts.judging.threshold is not None:
-            same = {"same": distances <= parts.judging.threshold}
-        return {"distance": distances, **same}
+        if parts.judging.threshold is None:
+            return {"distance": distances}
+        return {"distance": distances, "same": distances <= parts.judging.threshold}
 
     def remark(self, data: Dataset, metrics: Mapping[str, float]) -> str | None:
         """Compare the area under the ROC curve with that of chance."""
-        del data
         if metrics.get("auc", 1.0) > 0.5:
             return None
         return f"The area under the ROC curve of {metrics['auc']:.3f} is no better than chance"
@@ -167,61 +185,15 @@ class VerificationTask(Task):
     def draw(self, model: keras.Model, data: Dataset, directory: Path) -> list[Path]:
         """Draw the ROC curve, the distances, the hardest mistakes and the embeddings."""
         parts = sides(model)
-        judged = judge(parts, data.test)
-        return judged.draw(data.test, parts.judging.threshold, data.class_names, directory)
-
-
-# How models with one kind of output are trained: batches and loss.
-
-
-def _pairs(task: VerificationTask, part: Part, batch_size: int, options: Options) -> Any:
-    return PairBatches(part, batch_size, singles=task.singles, **options)
-
-
-def _some_classes(task: VerificationTask, part: Part, batch_size: int, options: Options) -> Any:
-    classes = min(batch_size // task.examples, len(examples_by_class(part.labels, task.singles)))
-    if classes < 2:
-        raise ValueError(
-            f"A batch of {batch_size} holds fewer than two classes of {task.examples} examples: "
-            "give a larger `batch_size`, or the task fewer `examples`."
-        )
-    return ClassBatches(
-        part, classes=classes, examples=task.examples, singles=task.singles, **options
-    )
-
-
-def _any_examples(_: VerificationTask, part: Part, batch_size: int, options: Options) -> Any:
-    """Make batches whose labels count the part's own classes, as the proxies do."""
-    numbers = np.unique(part.labels, return_inverse=True)[1].astype(np.int64)
-    return part.relabelled(numbers).batches(batch_size, **options)
-
-
-_BATCHES = {
-    "distance": _pairs,
-    "probabilities": _pairs,
-    "embedding": _some_classes,
-    "cosines": _any_examples,
-}
-_MARGINS = {"distance": 1.0, "embedding": 0.2, "cosines": 0.0}
-
-
-def _loss(task: VerificationTask, model: keras.Model) -> keras.losses.Loss:
-    output = _trained_output(model)
-    if output == "probabilities":
-        return keras.losses.BinaryCrossentropy()
-    margin = _MARGINS[output] if task.margin is None else task.margin
-    if output == "distance":
-        return losses.Contrastive(margin, head=model.layers[-1])
-    if output == "embedding":
-        return losses.Triplet(margin, mining=task.mining)
-    return losses.NormalizedSoftmax(task.scale, margin)
+        threshold = parts.judging.threshold
+        return judge(parts, data.test).draw(data.test, threshold, data.class_names, directory)
 
 
 def _trained_output(model: keras.Model) -> str:
     """Give the name of the output that says how a model is trained."""
     last = model.layers[-1]  # whose name alone does not tell: a classifier gives probabilities, too
     compares = isinstance(last, Judging | CosineProxies) and model.output_names == [last.name]
-    if not compares or last.name not in _BATCHES:
+    if not compares or last.name not in _MARGINS:
         raise ValueError(
             f"Model {model.name!r} does not compare, it gives {', '.join(model.output_names)}: "
             "verification trains what zoo.siamese and zoo.embedding give, such as zoo.siamese_cnn."
@@ -247,11 +219,9 @@ class _Judge(keras.callbacks.Callback):
         self.part = part
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Take the model apart once: each new `predict` is traced anew."""
-        self.sides = sides(self.model)
+        self.sides = sides(self.model)  # once: each new `predict` is traced anew
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Judge the part's pairs."""
         rates = judge(self.sides, self.part).rates()
         if logs is not None:
             logs.update({f"val_{name}": rate for name, rate in rates.items()})

@@ -19,19 +19,11 @@ Logs = Mapping[str, float] | None
 
 
 def compile_model(model: keras.Model, task: Task, recipe: Recipe) -> None:
-    """Compile a model for a task, with an optimizer whose state can be loaded.
-
-    Example:
-        >>> import zoo
-        >>> model = zoo.create("mlp_tiny", input_shape=(8, 8, 1))
-        >>> compile_model(model, zoo.tasks.get("classification"), Recipe(optimizer="sgd"))
-        >>> type(model.optimizer).__name__
-        'SGD'
-    """
+    """Compile a model for a task, with an optimizer whose state can be loaded."""
     smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
-    for name in [*smoothing, *(["class_weight"] if recipe.class_weight else [])]:
-        if not task.has_classes:
-            raise ValueError(f"`{name}` is for tasks with classes, received it for {task.name}.")
+    if not task.has_classes and (smoothing or recipe.class_weight):
+        name = "label_smoothing" if smoothing else "class_weight"
+        raise ValueError(f"`{name}` is for tasks with classes, received it for {task.name}.")
     task.compile(model, recipe.make_optimizer(), **smoothing)
     model.optimizer.build(model.trainable_variables)
 
@@ -57,19 +49,12 @@ def fit_model(
 ) -> keras.callbacks.History:
     """Fit a compiled model for a task on data."""
     keep_freed_memory()
-    batches = task.batches(
-        model,
-        data.train,
-        recipe.batch_size,
-        seed=recipe.seed,
-        first_epoch=first_epoch,
-        augment=recipe.augment,
-    )
-    weights = {}
-    if recipe.class_weight:
-        weights["class_weight"] = task.class_weights(data, recipe.class_weight)
+    options = {"seed": recipe.seed, "first_epoch": first_epoch, "augment": recipe.augment}
+    batches = task.batches(model, data.train, recipe.batch_size, **options)
     set_schedule(model, recipe, len(batches))
     judging = task.validation(model, data.validation)
+    if recipe.class_weight:
+        judging["class_weight"] = task.class_weights(data, recipe.class_weight)
     finite = _Finite()
     if best is None and recipe.early_stopping:
         best = BestWeights(task.objective, task.direction, recipe.early_stopping)
@@ -91,7 +76,6 @@ def fit_model(
         shuffle=False,  # the batches come in an order of their own
         callbacks=carried,
         verbose=verbose,
-        **weights,
         **judging,
     )
     finite.require()
@@ -136,16 +120,12 @@ class BestWeights(keras.callbacks.Callback):
     """Keeps the best epoch's weights, ends a training that no longer gets better, restores them.
 
     Keras's EarlyStopping, but it can go on where a training was interrupted.
-
-    Attributes:
-        epoch: The best epoch, counted from 0; `None` before the first.
-        value: Its value.
     """
 
     def __init__(self, objective: str, direction: str, patience: int) -> None:
         super().__init__()
         self.objective, self.direction, self.patience = objective, direction, patience
-        self.epoch: int | None = None
+        self.epoch: int | None = None  # the best one, counted from 0
         self.value, self.weights = math.nan, cast(Any, None)
 
     def is_better(self, epoch: int, logs: Mapping[str, float]) -> bool:
@@ -153,8 +133,7 @@ class BestWeights(keras.callbacks.Callback):
         value = -logs["loss"]
         if self.objective in logs:
             value = logs[self.objective] * (1 if self.direction == "max" else -1)
-        better = math.isnan(self.value) or value > self.value
-        if better:
+        if better := math.isnan(self.value) or value > self.value:
             self.epoch, self.value = epoch, value
         return better
 

@@ -13,12 +13,7 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 def resolve_precision(precision: str) -> str:
-    """Choose the Keras dtype policy for this machine.
-
-    Example:
-        >>> resolve_precision("float32")
-        'float32'
-    """
+    """Choose the Keras dtype policy for this machine."""
     one_of("precision", precision, PRECISIONS)
     if precision != "auto":
         return precision
@@ -27,14 +22,7 @@ def resolve_precision(precision: str) -> str:
 
 @contextlib.contextmanager
 def precision_scope(policy: str) -> Iterator[None]:
-    """Build models in a precision, and put the global policy back afterwards.
-
-    Example:
-        >>> with precision_scope("mixed_bfloat16"):
-        ...     layer = keras.layers.Dense(1)
-        >>> layer.compute_dtype
-        'bfloat16'
-    """
+    """Build models in a precision, and put the global policy back afterwards."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -65,8 +53,6 @@ def _multiplies_bfloat16() -> bool:
 
 def _cpu_flags() -> set[str]:
     """The processor's features, where the operating system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
     return next((set(line.split()) for line in lines if line.startswith("flags")), set())

@@ -7,20 +7,18 @@ import functools
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from zoo._lazy import keras
 from zoo.arguments import MAX_SEED, integer, number, one_of, rate
 from zoo.data.augment import Augment
 from zoo.registry import suggestion
 from zoo.space import Choice, Float, Int
 from zoo.training.precision import PRECISIONS
-
-if TYPE_CHECKING:
-    import keras
 
 # Keras's classes by our names, with the factor between a good learning rate of theirs and of
 # Adam's: ratios of the best rates on the digits, to half a decade (benchmarks/learning_rates.py);
@@ -41,43 +39,26 @@ SCHEDULES = ("constant", "cosine", "exponential", "one_cycle")
 # What an optimizer that is given as an object, or a schedule, brings with it.
 BROUGHT = {
     "optimizer": (
-        "learning_rate",
-        "learning_rate_schedule",
-        "warmup_epochs",
-        "momentum",
-        "weight_decay",
-        "global_clipnorm",
+        *("learning_rate", "learning_rate_schedule", "warmup_epochs"),
+        *("momentum", "weight_decay", "global_clipnorm"),
     ),
     "learning_rate_schedule": ("learning_rate", "warmup_epochs"),
 }
 
 
-def _with(check: Callable[..., Any], *, row: Any = None, varied: bool = True) -> dict[str, Any]:
+def _with(check: Callable[..., Any], row: Any = None, varied: bool = True) -> dict[str, Any]:
     """Describe a value: its check, and its row in a search, varied always or on request."""
     return {"check": check, "row": row, "varied": varied}
 
 
-def _optimizer(name: str, value: Any) -> Any:
+def _named_or_object(name: str, value: Any, known: Collection[str], word: str) -> Any:
+    """Check what is given by one of some names, or as an object of Keras's."""
     if isinstance(value, str):
-        return one_of(name, value, OPTIMIZERS)
-    import keras
-
-    if not isinstance(value, keras.optimizers.Optimizer):
+        return one_of(name, value, known)
+    schedule = keras.optimizers.schedules.LearningRateSchedule
+    if not isinstance(value, schedule if word == "schedule" else keras.optimizers.Optimizer):
         raise ValueError(
-            f"`{name}` must be one of {', '.join(map(repr, OPTIMIZERS))}, or a Keras optimizer; "
-            f"received {value!r}."
-        )
-    return value
-
-
-def _schedule(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return one_of(name, value, SCHEDULES)
-    import keras
-
-    if not isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(map(repr, SCHEDULES))}, or a Keras schedule; "
+            f"`{name}` must be one of {', '.join(map(repr, known))}, or a Keras {word}; "
             f"received {value!r}."
         )
     return value
@@ -104,6 +85,21 @@ def _augment(name: str, value: Any) -> Any:
 
 def _or_none(check: Callable[..., Any]) -> Callable[..., Any]:
     return lambda name, value: None if value is None else check(name, value)
+
+
+_optimizer = functools.partial(_named_or_object, known=OPTIMIZERS, word="optimizer")
+_schedule = functools.partial(_named_or_object, known=SCHEDULES, word="schedule")
+_from_zero = functools.partial(number, or_zero=True)
+
+# What a search draws the values from.
+_BATCH_SIZES = Int(16, 256, step=2, sampling="log", default=64)
+_OPTIMIZERS = Choice(tuple(OPTIMIZERS), default="adamw")
+_FACTORS = {name: factor for name, (_, factor) in OPTIMIZERS.items()}
+_LEARNING_RATES = Float(1e-4, 1e-2, sampling="log", default=1e-3, scale=("optimizer", _FACTORS))
+_WARMUPS = Float(0.0, 3.0, when=("learning_rate_schedule", ("constant", "cosine")))
+_MOMENTA = Float(0.0, 0.95, default=0.9, when=("optimizer", WITH_MOMENTUM))
+_WEIGHT_DECAYS = Float(1e-5, 0.1, sampling="log", default=4e-3, when=("optimizer", ("adamw",)))
+_CLIPNORMS = Float(0.1, 10.0, sampling="log", default=1.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,61 +147,24 @@ class Recipe:
         True
     """
 
-    epochs: int = field(default=10, metadata=_with(integer, row=Int(5, 30, default=10)))
-    batch_size: int = field(
-        default=64, metadata=_with(integer, row=Int(16, 256, step=2, sampling="log", default=64))
-    )
-    optimizer: Any = field(
-        default="adamw", metadata=_with(_optimizer, row=Choice(tuple(OPTIMIZERS), default="adamw"))
-    )
-    learning_rate: float = field(
-        default=1e-3,
-        metadata=_with(
-            number,
-            row=Float(
-                1e-4,
-                1e-2,
-                sampling="log",
-                default=1e-3,
-                scale=("optimizer", {name: factor for name, (_, factor) in OPTIMIZERS.items()}),
-            ),
-        ),
-    )
+    epochs: int = field(default=10, metadata=_with(integer, Int(5, 30, default=10)))
+    batch_size: int = field(default=64, metadata=_with(integer, _BATCH_SIZES))
+    optimizer: Any = field(default="adamw", metadata=_with(_optimizer, _OPTIMIZERS))
+    learning_rate: float = field(default=1e-3, metadata=_with(number, _LEARNING_RATES))
     learning_rate_schedule: Any = field(
-        default="constant", metadata=_with(_schedule, row=Choice(SCHEDULES))
+        default="constant", metadata=_with(_schedule, Choice(SCHEDULES))
     )
-    warmup_epochs: float = field(
-        default=0.0,
-        metadata=_with(
-            functools.partial(number, or_zero=True),
-            row=Float(0.0, 3.0, when=("learning_rate_schedule", ("constant", "cosine"))),
-            varied=False,
-        ),
-    )
-    momentum: float = field(
-        default=0.9,
-        metadata=_with(rate, row=Float(0.0, 0.95, default=0.9, when=("optimizer", WITH_MOMENTUM))),
-    )
-    weight_decay: float = field(
-        default=0.0,
-        metadata=_with(
-            functools.partial(number, or_zero=True),
-            row=Float(1e-5, 0.1, sampling="log", default=4e-3, when=("optimizer", ("adamw",))),
-        ),
-    )
+    warmup_epochs: float = field(default=0.0, metadata=_with(_from_zero, _WARMUPS, varied=False))
+    momentum: float = field(default=0.9, metadata=_with(rate, _MOMENTA))
+    weight_decay: float = field(default=0.0, metadata=_with(_from_zero, _WEIGHT_DECAYS))
     global_clipnorm: float | None = field(
-        default=None,
-        metadata=_with(
-            _or_none(number), row=Float(0.1, 10.0, sampling="log", default=1.0), varied=False
-        ),
+        default=None, metadata=_with(_or_none(number), _CLIPNORMS, varied=False)
     )
-    label_smoothing: float = field(
-        default=0.0, metadata=_with(rate, row=Float(0.0, 0.2), varied=False)
-    )
+    label_smoothing: float = field(default=0.0, metadata=_with(rate, Float(0.0, 0.2), varied=False))
     class_weight: Any = field(default=None, metadata=_with(_class_weight))
     augment: Any = field(default=None, metadata=_with(_augment))
     early_stopping: int | None = field(
-        default=None, metadata=_with(_or_none(integer), row=Int(2, 10, default=5), varied=False)
+        default=None, metadata=_with(_or_none(integer), Int(2, 10, default=5), varied=False)
     )
     precision: str = field(
         default="auto", metadata=_with(functools.partial(one_of, options=PRECISIONS))
@@ -215,16 +174,14 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        """Check every value."""
         for one in dataclasses.fields(self):
             checked = one.metadata["check"](one.name, getattr(self, one.name))
             object.__setattr__(self, one.name, checked)
         for owner, brought in BROUGHT.items():
-            given = [name for name in brought if getattr(self, name) != DEFAULTS[name]]
-            if not isinstance(getattr(self, owner), str) and given:
+            if not isinstance(getattr(self, owner), str) and (given := given_of(self, brought)):
                 raise ValueError(
-                    f"`{owner}` is a Keras object, which brings {_listed(given)} with it: give "
-                    f"those to the object, or `{owner}` by name."
+                    f"`{owner}` is a Keras object, which brings {given} with it: give those to "
+                    f"the object, or `{owner}` by name."
                 )
         if self.warmup_epochs and self.learning_rate_schedule not in ("constant", "cosine"):
             raise ValueError(
@@ -274,8 +231,7 @@ class Recipe:
         total, warmup = self.epochs * steps, round(self.warmup_epochs * steps)
         if kind == "constant" and not warmup:
             return peak
-        from keras.optimizers import schedules
-
+        schedules = keras.optimizers.schedules
         if kind == "exponential":
             return schedules.ExponentialDecay(peak, total, 0.01)
         first = peak / (warmup + 1)
@@ -302,8 +258,6 @@ class Recipe:
             >>> Recipe(optimizer="sgd", momentum=0.8).make_optimizer().momentum
             0.8
         """
-        import keras
-
         if not isinstance(self.optimizer, str):
             return type(self.optimizer).from_config(self.optimizer.get_config())
         options: dict[str, Any] = {"global_clipnorm": self.global_clipnorm}
@@ -326,8 +280,6 @@ class Recipe:
         config = {name: getattr(self, name) for name in DEFAULTS}
         for name in BROUGHT:
             if not isinstance(config[name], str):
-                import keras
-
                 config[name] = keras.saving.serialize_keras_object(config[name])
         if isinstance(self.augment, Augment):
             config["augment"] = dataclasses.asdict(self.augment)
@@ -351,8 +303,6 @@ class Recipe:
         values = dict(config)
         for name in BROUGHT:
             if isinstance(values.get(name), Mapping):
-                import keras
-
                 values[name] = keras.saving.deserialize_keras_object(values[name])
         if isinstance(values.get("augment"), str):
             values["augment"] = None
@@ -367,17 +317,13 @@ VARIED = [one.name for one in _FIELDS if one.name in ROWS and one.metadata["vari
 """What a search varies unless it is told otherwise."""
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+def given_of(recipe: Recipe, names: Iterable[str]) -> str:
+    """List those of some values that differ from their defaults."""
+    return ", ".join(f"`{name}`" for name in names if getattr(recipe, name) != DEFAULTS[name])
 
 
 def describe_function(function: Callable[..., Any]) -> str:
-    """Describe a function so that another one has another description, in any process.
-
-    Example:
-        >>> describe_function(lambda images, rng: images) == describe_function(lambda i, r: i + 1)
-        False
-    """
+    """Describe a function so that another one has another description, in any process."""
     name = getattr(function, "__qualname__", type(function).__qualname__)
     return f"{name} {hashlib.blake2b(_content(function).encode(), digest_size=8).hexdigest()}"
 

@@ -109,13 +109,10 @@ class Run:
 
         Args:
             path: Directory to write; nothing may exist there.
-            **options: As `zoo.export_saved_model` takes them.
+            **options: As `zoo.export_saved_model` takes them; see there for errors, too.
 
         Returns:
             The `zoo.ExportResult`.
-
-        Raises:
-            ValueError: See `zoo.export_saved_model`, as for its other errors.
         """
         from zoo.export import export_saved_model
 
@@ -161,13 +158,9 @@ def load_run(directory: str | os.PathLike[str], model: keras.Model | None = None
                 "a directory that zoo.train has written."
             )
     metrics = read_json(directory / METRICS) if (directory / METRICS).exists() else {}
-    return Run(
-        directory,
-        read_json(directory / CONFIG),
-        model or load_model(directory / MODEL),
-        columns(read_table(directory / HISTORY)),
-        metrics,
-    )
+    history = columns(read_table(directory / HISTORY))
+    model = model or load_model(directory / MODEL)
+    return Run(directory, read_json(directory / CONFIG), model, history, metrics)
 
 
 def load_model(path: Path) -> keras.Model:
@@ -178,9 +171,8 @@ def load_model(path: Path) -> keras.Model:
         Traceback (most recent call last):
         ValueError: 'nowhere.keras' is missing or damaged ...
     """
-    layers = {"BatchNormalization": BatchNormalization}
     with refusing_damage(path):
-        return keras.saving.load_model(path, custom_objects=layers)
+        return keras.saving.load_model(path, {"BatchNormalization": BatchNormalization})
 
 
 def load_state(model: keras.Model, path: Path) -> None:
@@ -193,20 +185,14 @@ def load_state(model: keras.Model, path: Path) -> None:
 
 
 class RunKeeper:
-    """Writes a training down; each file is whole at any moment.
-
-    Attributes:
-        rows: What each epoch logged.
-        best: Knows the best weights, which are kept, too.
-    """
+    """Writes a training down; each file is whole at any moment."""
 
     def __init__(self, directory: Path, *, every_epoch: bool = True) -> None:
-        self.directory = directory
-        self.every_epoch = every_epoch
-        self.rows: list[dict[str, float]] = []
+        self.directory, self.every_epoch = directory, every_epoch
+        self.rows: list[dict[str, float]] = []  # what each epoch logged
+        self.best: BestWeights | None = None  # knows the best weights, which are kept, too
         self._due = 0.0  # when the next writing is worth its time
         self._unwritten: list[np.ndarray] = []
-        self.best: BestWeights | None = None
 
     def resume(
         self, model: keras.Model, recipe: Recipe, steps: int, best: BestWeights | None
@@ -221,12 +207,10 @@ class RunKeeper:
         self.rows = read_table(path)[:done]
         if len(self.rows) < done:
             raise ValueError(f"{str(path)!r} is damaged: it has {len(self.rows)} of {done} epochs.")
-        ended = False
-        if (self.directory / STATE).exists():
-            ended = read_json(self.directory / STATE) == {"epochs": recipe.epochs, "done": done}
-        if best and not ended:
-            ended = self._resume_best(model, best)
-        return ended
+        path = self.directory / STATE
+        if path.exists() and read_json(path) == {"epochs": recipe.epochs, "done": done}:
+            return True
+        return best is not None and self._resume_best(model, best)
 
     def _resume_best(self, model: keras.Model, best: BestWeights) -> bool:
         for epoch, row in enumerate(self.rows):
@@ -236,19 +220,16 @@ class RunKeeper:
         if path.exists():
             with refusing_damage(path), np.load(path) as arrays:
                 best.weights = [arrays[f"arr_{number}"] for number in range(len(arrays))]
-        if best.is_over(len(self.rows) - 1):
+        if over := best.is_over(len(self.rows) - 1):
             model.set_weights(best.weights)
-            return True
-        return False
+        return over
 
     def keep(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
         """Keep an epoch: on disk, or where epochs are short for now in memory."""
         self.rows.append({"epoch": epoch + 1, **numbers_of(logs)})
-        if not self.every_epoch:
-            return
-        if time.monotonic() >= self._due:
+        if self.every_epoch and time.monotonic() >= self._due:
             self._write(model)
-        else:
+        elif self.every_epoch:
             self._unwritten = [ops.convert_to_numpy(v).copy() for v in _state(model)]
 
     def flush(self, model: keras.Model) -> None:
@@ -282,8 +263,8 @@ class RunKeeper:
         for path in older:  # only now: a kill before leaves the model that they belong to
             path.unlink()
         self._unwritten = []
-        now = time.monotonic()
-        self._due = now + (now - began) / WRITING_SHARE
+        ended = time.monotonic()
+        self._due = ended + (ended - began) / WRITING_SHARE
 
 
 def _state(model: keras.Model) -> list[keras.Variable]:
@@ -292,11 +273,6 @@ def _state(model: keras.Model) -> list[keras.Variable]:
 
 
 def columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
-    """Turn rows into columns; a callback may log a value in some epochs only.
-
-    Example:
-        >>> columns([{"loss": 1.0}, {"loss": 0.5, "f1": 0.25}])
-        {'loss': [1.0, 0.5], 'f1': [nan, 0.25]}
-    """
+    """Turn rows into columns; a callback may log a value in some epochs only."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name, math.nan) for row in rows] for name in names}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from zoo.records import claimed, write_json
 from zoo.registry import entry
 from zoo.training.fit import BestWeights, compile_model, fit_model
 from zoo.training.precision import precision_scope, resolve_precision
-from zoo.training.recipe import BROUGHT, DEFAULTS, Recipe
+from zoo.training.recipe import BROUGHT, Recipe, given_of
 from zoo.training.runs import CONFIG, METRICS, Run, RunKeeper, load_run
 
 FEW_STEPS = 50
@@ -38,11 +39,10 @@ def train(
     """Build a model, fit it, evaluate it on the test part, and keep everything in a directory.
 
     The directory holds `config.json` (model, task, data, recipe, versions), `model.keras` (the
-    model and its optimizer after the last good epoch, replaced as a whole each epoch
-    or, where epochs take less than seconds, as often as writing costs little),
-    `history.csv`, and, once the training is complete, `metrics.json`. The same seed gives the same
-    numbers on the same machine, also when the training was interrupted. One process at a time
-    writes into it.
+    model and its optimizer after the last good epoch, replaced as a whole each epoch or, where
+    epochs take less than seconds, as often as writing costs little), `history.csv`, and, once the
+    training is complete, `metrics.json`. The same seed gives the same numbers on the same machine,
+    also when the training was interrupted. One process at a time writes into it.
 
     Args:
         model: A registered model's name, or any Keras model. A model that is compiled is trained by
@@ -82,6 +82,7 @@ def train(
     """
     require_dataset(data)
     recipe = (recipe or Recipe()).replace(**values)
+    arguments = arguments or {}
     _require_one_schedule(recipe, callbacks)
     the_task = _task_of(model, task, data)
     if recipe.class_weight and the_task.has_classes:
@@ -103,10 +104,8 @@ def train(
     built.optimizer.build(built.trainable_variables)
     steps = len(the_task.batches(built, data.train, recipe.batch_size, seed=recipe.seed))
 
-    growing = ("recipe.epochs",)
-    with claimed(
-        directory, CONFIG, config, resume=resume, overwrite=overwrite, growing=growing
-    ) as path:
+    flags = {"resume": resume, "overwrite": overwrite}
+    with claimed(directory, CONFIG, config, growing=("recipe.epochs",), **flags) as path:
         keeper = RunKeeper(path)
         best = None
         if recipe.early_stopping:
@@ -119,37 +118,30 @@ def train(
             the_task.finish(built, data)
             keeper.end(built, recipe.epochs)
         else:
-            _fit(built, data, the_task, recipe, keeper, best, callbacks, verbose)
+            with _kept(keeper, built, recipe.epochs):
+                fit_model(
+                    built,
+                    data,
+                    the_task,
+                    recipe,
+                    first_epoch=len(keeper.rows),
+                    callbacks=callbacks,
+                    keeper=keeper,
+                    best=best,
+                    verbose=verbose,
+                )
         write_json(path / METRICS, the_task.evaluate(built, data.test))
         run = load_run(path, built)
     _remark(run, data, steps * len(keeper.rows))
     return run
 
 
-def _fit(
-    model: keras.Model,
-    data: Dataset,
-    task: tasks.Task,
-    recipe: Recipe,
-    keeper: RunKeeper,
-    best: BestWeights | None,
-    callbacks: Sequence[keras.callbacks.Callback],
-    verbose: int | str,
-) -> None:
-    """Fit the epochs that are left; what ends it too soon says how to go on."""
+@contextlib.contextmanager
+def _kept(keeper: RunKeeper, model: keras.Model, epochs: int) -> Iterator[None]:
+    """Write down what was trained, and say how to go on, where a training ends too soon."""
     where = str(keeper.directory)
     try:
-        fit_model(
-            model,
-            data,
-            task,
-            recipe,
-            first_epoch=len(keeper.rows),
-            callbacks=callbacks,
-            keeper=keeper,
-            best=best,
-            verbose=verbose,
-        )
+        yield
     except FloatingPointError as error:
         keeper.flush(model)
         done = len(keeper.rows)
@@ -160,7 +152,7 @@ def _fit(
     except BaseException as error:
         keeper.flush(model)
         error.add_note(
-            f"{where!r} holds {len(keeper.rows)} of {recipe.epochs} epochs: call zoo.train with "
+            f"{where!r} holds {len(keeper.rows)} of {epochs} epochs: call zoo.train with "
             "the same arguments and resume=True to go on."
         )
         raise
@@ -177,14 +169,11 @@ def _task_of(model: str | keras.Model, task: str | tasks.Task | None, data: Data
 
 
 def _identity(
-    model: str | keras.Model,
-    arguments: Mapping[str, Any] | None,
-    task: tasks.Task,
-    data: Dataset,
+    model: str | keras.Model, arguments: Mapping[str, Any], task: tasks.Task, data: Dataset
 ) -> dict[str, Any]:
     """Give what tells a model from others: name and arguments, or the shapes of its weights."""
     if isinstance(model, str):
-        given = {**task.model_arguments(data), **(arguments or {})}
+        given = {**task.model_arguments(data), **arguments}
         return {"model": entry(model).name, "arguments": given}
     if arguments:
         raise ValueError("`arguments` are for a model that is given by name: leave them out.")
@@ -193,13 +182,13 @@ def _identity(
 
 def _built(
     model: str | keras.Model,
-    arguments: Mapping[str, Any] | None,
+    arguments: Mapping[str, Any],
     task: tasks.Task,
     data: Dataset,
     recipe: Recipe,
 ) -> keras.Model:
     if isinstance(model, str):
-        return task.build(model, data, arguments or {})
+        return task.build(model, data, arguments)
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a registered name or a Keras model, received {model!r}.")
     if not model.compiled:
@@ -207,15 +196,10 @@ def _built(
         task.check(model, data)
         return task.adapt(model, data)
     model(data.train.examples([0]))  # which makes the weights of one that has none yet
-    told = [
-        name
-        for name in ("optimizer", *BROUGHT["optimizer"], "label_smoothing")
-        if getattr(recipe, name) != DEFAULTS[name]
-    ]
-    if told:
+    if told := given_of(recipe, ("optimizer", *BROUGHT["optimizer"], "label_smoothing")):
         raise ValueError(
             f"Model {model.name!r} is compiled, so that its own optimizer and loss train it: leave "
-            f"out {', '.join(f'`{name}`' for name in told)}, or give it uncompiled."
+            f"out {told}, or give it uncompiled."
         )
     return model
 
