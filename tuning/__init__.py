@@ -5,8 +5,9 @@ Importing this package loads neither Keras nor TensorFlow; the first use of a na
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo._lazy import lazy_names
 
 if TYPE_CHECKING:
     from tuning.hypermodels import ZooHyperModel, hypermodel
@@ -15,42 +16,15 @@ if TYPE_CHECKING:
     from tuning.spaces import space
     from zoo.space import Choice, Float, Int, override
 
+__all__ = ["Choice", "Float", "Int", "SearchResult", "TrialRecord", "ZooHyperModel"]
+__all__ += ["hypermodel", "load_search", "override", "search", "space"]
+
 # Where each public name is defined.
 _homes = {
-    "Choice": "zoo.space",
-    "Float": "zoo.space",
-    "Int": "zoo.space",
-    "SearchResult": "tuning.report",
-    "TrialRecord": "tuning.report",
-    "ZooHyperModel": "tuning.hypermodels",
-    "hypermodel": "tuning.hypermodels",
-    "load_search": "tuning.searching",
-    "override": "zoo.space",
-    "search": "tuning.searching",
-    "space": "tuning.spaces",
+    "tuning.hypermodels": ["ZooHyperModel", "hypermodel"],
+    "tuning.report": ["SearchResult", "TrialRecord"],
+    "tuning.searching": ["load_search", "search"],
+    "tuning.spaces": ["space"],
+    "zoo.space": ["Choice", "Float", "Int", "override"],
 }
-
-__all__ = [
-    "Choice",
-    "Float",
-    "Int",
-    "SearchResult",
-    "TrialRecord",
-    "ZooHyperModel",
-    "hypermodel",
-    "load_search",
-    "override",
-    "search",
-    "space",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _homes:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_homes[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, __all__, _homes)
