@@ -12,12 +12,7 @@ ESCAPE_BITS = 32  # what an integer outside the table takes beside the escape sy
 
 
 def frequencies(probabilities: np.ndarray) -> np.ndarray:
-    """Turn probabilities into frequencies that are at least 1 and sum to `TOTAL`.
-
-    Example:
-        >>> frequencies(np.array([[0.75, 0.25, 0.0]])).tolist()
-        [[12582911, 4194304, 1]]
-    """
+    """Turn probabilities into frequencies that are at least 1 and sum to `TOTAL`."""
     shares = np.asarray(probabilities, "float64")
     sums = shares.sum(axis=1, keepdims=True)
     if not (np.isfinite(sums).all() and (shares >= 0).all() and (sums > 0).all()):
