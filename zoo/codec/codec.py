@@ -31,9 +31,8 @@ class ImageCodec:
     machine, for reading takes integers alone; the decoder turns them into images again. Every
     image can be written: symbols that no table holds are escaped, at 32 bits and more each.
 
-    Beside the range coder's bytes, which exceed `bits(images)` by at most a byte or so for all
-    images together, a header and a checksum take 16 bytes or a few more: `zoo.codec.stream` says
-    which, and its `Stream.from_bytes(data).payload` is the range coder's part.
+    The range coder's bytes exceed `bits(images)` by at most a byte or so for all images together;
+    a header and a checksum take 16 bytes or a few more (see `zoo.codec.stream`).
 
     Training goes on by `codec.model.fit`. Then call `freeze`; what was compressed before can only
     be read by the codec that was saved before.
@@ -68,19 +67,18 @@ class ImageCodec:
     def __init__(self, model: keras.Model) -> None:
         self.model = model
         self._encoder, self._decoder, self._bottleneck = _parts(model)
+        self._shape = model.input_shape[1:]
         if not keras.ops.convert_to_numpy(self._bottleneck.tables).any():
             self.freeze()
-        elif self._excess_bits() > STALE:
+        elif (excess := self._excess_bits()) > STALE:
             warnings.warn(
                 "The codec's tables do not fit the model, which was trained after they were "
-                f"frozen: they cost {self._excess_bits():.1%} more bits. Call `codec.freeze()`.",
+                f"frozen: they cost {excess:.1%} more bits. Call `codec.freeze()`.",
                 stacklevel=2,
             )
 
     def freeze(self) -> None:
-        """Make the tables anew, of the model's densities.
-
-        What was compressed with the tables before can then no longer be decompressed.
+        """Make tables anew, of the model's densities, which cannot read what was compressed before.
 
         Raises:
             ValueError: If the densities are not finite.
@@ -88,13 +86,10 @@ class ImageCodec:
         self._bottleneck.tables.assign(self._fresh_tables())
 
     def compress(self, images: Any) -> bytes:
-        """Turn images into bytes.
+        """Turn images into bytes: a header, the range coder's bytes and a checksum.
 
         Args:
             images: `(images, height, width, channels)`, floats in [0, 1] or uint8; any number.
-
-        Returns:
-            The bytes: a header, the range coder's bytes and a checksum.
 
         Raises:
             ImportError: If `constriction` is not installed.
@@ -103,17 +98,13 @@ class ImageCodec:
         """
         coding.require_constriction()
         payload = coding.encode(self.encode(images), self._tables())
-        count = len(images)
-        return Stream(self._fingerprint(), count, self._shape, payload).to_bytes()
+        return Stream(self._fingerprint(), len(images), self._shape, payload).to_bytes()
 
     def decompress(self, data: bytes) -> np.ndarray:
-        """Turn bytes into images.
+        """Turn bytes into images, float32 `(images, height, width, channels)`.
 
         Args:
             data: What `compress` gave.
-
-        Returns:
-            float32 `(images, height, width, channels)`.
 
         Raises:
             ImportError: If `constriction` is not installed.
@@ -122,13 +113,10 @@ class ImageCodec:
         return self.decode(self._read(data))
 
     def bits(self, images: Any) -> np.ndarray:
-        """Give the rate that the model itself has for images, under the frozen tables.
+        """Give the bits that the frozen tables need for each image, float64 `(images,)`.
 
         Args:
             images: As `compress` takes them.
-
-        Returns:
-            Bits of each image, float64 `(images,)`.
 
         Raises:
             ValueError: As `compress` does.
@@ -136,19 +124,17 @@ class ImageCodec:
         return tables.bits(self.encode(images), self._tables())
 
     def encode(self, images: Any) -> np.ndarray:
-        """Turn images into symbols.
+        """Turn images into symbols, int32 `(images, latent_dim)`, cut to the range of int32.
 
         Args:
             images: As `compress` takes them.
-
-        Returns:
-            int32 `(images, latent_dim)`; what exceeds int32 is cut to its range.
 
         Raises:
             ValueError: As `compress` does.
         """
         images = check.images("images", images, self._shape)
         symbols = np.empty((len(images), self._bottleneck.tables.shape[0]), np.int32)
+        limits = np.iinfo(np.int32)
         for start in range(0, len(images), CHUNK):
             chunk = images[start : start + CHUNK]
             if chunk.dtype == np.uint8:
@@ -159,18 +145,14 @@ class ImageCodec:
                     "The model turns images into codes that are not finite: its weights are "
                     "damaged, or its training failed. Train it with a lower learning rate."
                 )
-            limits = np.iinfo(np.int32)
             symbols[start : start + CHUNK] = codes.astype(np.float64).clip(limits.min, limits.max)
         return symbols
 
     def decode(self, symbols: np.ndarray) -> np.ndarray:
-        """Turn symbols into images.
+        """Turn symbols into images, float32 `(images, height, width, channels)`.
 
         Args:
             symbols: Integers `(images, latent_dim)`.
-
-        Returns:
-            float32 `(images, height, width, channels)`.
 
         Raises:
             ValueError: If the symbols are of another shape or type.
@@ -203,9 +185,6 @@ class ImageCodec:
         Args:
             path: Of a `.keras` file.
 
-        Returns:
-            The codec.
-
         Raises:
             ValueError: If there is no such file, or it holds no codec.
         """
@@ -218,18 +197,11 @@ class ImageCodec:
             )
         return cls(model)
 
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return self.model.input_shape[1:]
-
     def _tables(self) -> np.ndarray:
-        found = keras.ops.convert_to_numpy(self._bottleneck.tables)
-        tables.check_tables(found)
-        return found
+        return tables.check_tables(keras.ops.convert_to_numpy(self._bottleneck.tables))
 
     def _fresh_tables(self) -> np.ndarray:
-        largest = self._bottleneck.max_symbol
-        channels = self._bottleneck.tables.shape[0]
+        largest, channels = self._bottleneck.max_symbol, self._bottleneck.tables.shape[0]
         grid = np.arange(-largest, largest + 1, dtype="float32")[:, None].repeat(channels, axis=1)
         inside = np.exp(keras.ops.convert_to_numpy(self._bottleneck.log_probabilities(grid)).T)
         outside = np.maximum(1 - inside.sum(axis=1, keepdims=True, dtype="float64"), 0)
@@ -237,10 +209,8 @@ class ImageCodec:
 
     def _excess_bits(self) -> float:
         """Give by how much more, as a share, codes of the present densities cost."""
-        fresh = self._fresh_tables() / tables.TOTAL
-        frozen = self._tables() / tables.TOTAL
-        needed = -(fresh * np.log2(fresh)).sum()
-        return float(-(fresh * np.log2(frozen)).sum() / needed - 1)
+        fresh, frozen = self._fresh_tables() / tables.TOTAL, self._tables() / tables.TOTAL
+        return float((fresh * np.log2(frozen)).sum() / (fresh * np.log2(fresh)).sum() - 1)
 
     def _fingerprint(self) -> int:
         """Give a checksum of all that turns symbols into bytes and images."""

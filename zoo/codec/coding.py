@@ -13,12 +13,7 @@ STATE_BITS = 64  # of the range coder's state
 
 
 def require_constriction() -> Any:
-    """Import the range coder.
-
-    Example:
-        >>> require_constriction().__name__
-        'constriction'
-    """
+    """Import the range coder."""
     try:
         import constriction
     except ImportError as error:
@@ -48,18 +43,13 @@ def encode(symbols: np.ndarray, tables: np.ndarray) -> bytes:
 
 
 def decode(payload: bytes, tables: np.ndarray, count: int) -> np.ndarray:
-    """Read symbols. Only integers take part, so that every machine reads the same.
-
-    Example:
-        >>> tables = np.full((2, 4), 2**22, "int32")
-        >>> decode(encode(np.array([[0, 1], [-1, 9]], "int32"), tables), tables, 2).tolist()
-        [[0, 1], [-1, 9]]
-    """
+    """Read symbols. Only integers take part, so that every machine reads the same."""
     constriction = require_constriction()
-    if count * least_bits(tables) // 8 > len(payload):
+    least = least_bits(tables)
+    if count * least // 8 > len(payload):
         raise ValueError(
             f"The data are damaged: {len(payload)} bytes cannot hold {count} images, of which "
-            f"each takes at least {least_bits(tables)} bits."
+            f"each takes at least {least} bits."
         )
     words = np.frombuffer(payload.ljust(-(-len(payload) // WORD) * WORD, b"\0"), ">u4")
     coder = constriction.stream.queue.RangeDecoder(words.astype(np.uint32))

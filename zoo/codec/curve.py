@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,11 @@ from zoo.codec.codec import ImageCodec
 from zoo.metrics import PSNR
 
 QUALITIES = (0, 5, 10, 20, 40, 60, 80, 95)
+# The settings that make the smallest files.
+_SMALLEST: dict[str, dict[str, object]] = {
+    "JPEG": {"optimize": True, "subsampling": "4:2:0"},
+    "WebP": {"method": 6},
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[st
             f"{images.dtype} of shape {images.shape}."
         )
     curves: dict[str, list[Point]] = {"ours, together": [], "ours, each alone": []}
-    pixels = images.shape[0] * images.shape[1] * images.shape[2]
+    pixels = math.prod(images.shape[:3])
     for codec in codecs:
         stream = codec.compress(images)
         psnr = mean_psnr(images, codec.decompress(stream))
@@ -67,16 +73,12 @@ def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[st
     for kind in ("JPEG", "WebP"):
         curves[f"{kind}, together"] = file_points(images, kind, sheet=True)
         curves[f"{kind}, each alone"] = file_points(images, kind, sheet=False)
-    return {name: sorted(points, key=_rate) for name, points in curves.items()}
+    by_rate = operator.attrgetter("bits_per_pixel")
+    return {name: sorted(points, key=by_rate) for name, points in curves.items()}
 
 
 def mean_psnr(images: np.ndarray, rebuilt: np.ndarray) -> float:
-    """Give the peak signal-to-noise ratio of each image in decibels, then the mean.
-
-    Example:
-        >>> round(mean_psnr(np.zeros((2, 8, 8, 1)), np.full((2, 8, 8, 1), 0.1)), 4)
-        20.0
-    """
+    """Give the peak signal-to-noise ratio of each image in decibels, then the mean."""
     metric = PSNR()
     metric.update_state(images, rebuilt)
     return float(metric.result())
@@ -115,14 +117,3 @@ def file_points(images: np.ndarray, kind: str, *, sheet: bool) -> list[Point]:
         pixels = len(images) * height * width
         points.append(Point(8 * size / pixels, mean_psnr(images, rebuilt)))
     return points
-
-
-# The settings that make the smallest files.
-_SMALLEST: dict[str, dict[str, object]] = {
-    "JPEG": {"optimize": True, "subsampling": "4:2:0"},
-    "WebP": {"method": 6},
-}
-
-
-def _rate(point: Point) -> float:
-    return point.bits_per_pixel

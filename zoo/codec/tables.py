@@ -6,22 +6,13 @@ import math
 
 import numpy as np
 
-TOTAL_BITS = 24
-"""Each table's frequencies sum to `2**TOTAL_BITS`, the precision of the range coder."""
-
-TOTAL = 2**TOTAL_BITS
-
-ESCAPE_BITS = 32
-"""What an integer outside the table takes beside the escape symbol."""
+TOTAL_BITS = 24  # the precision of the range coder
+TOTAL = 2**TOTAL_BITS  # what each table's frequencies sum to
+ESCAPE_BITS = 32  # what an integer outside the table takes beside the escape symbol
 
 
 def frequencies(probabilities: np.ndarray) -> np.ndarray:
-    """Turn probabilities into frequencies that are at least 1 and sum to `TOTAL`.
-
-    Example:
-        >>> frequencies(np.array([[0.75, 0.25, 0.0]])).tolist()
-        [[12582911, 4194304, 1]]
-    """
+    """Turn probabilities into frequencies that are at least 1 and sum to `TOTAL`."""
     shares = np.asarray(probabilities, "float64")
     sums = shares.sum(axis=1, keepdims=True)
     if not (np.isfinite(sums).all() and (shares >= 0).all() and (sums > 0).all()):
@@ -36,29 +27,19 @@ def frequencies(probabilities: np.ndarray) -> np.ndarray:
     return counts.astype(np.int32)
 
 
-def check_tables(tables: np.ndarray) -> None:
-    """Refuse what `frequencies` cannot have made.
-
-    Example:
-        >>> check_tables(np.zeros((2, 256), "int32"))
-        Traceback (most recent call last):
-        ValueError: The model's frequency tables are damaged: ...
-    """
+def check_tables(tables: np.ndarray) -> np.ndarray:
+    """Refuse what `frequencies` cannot have made."""
     if (tables < 1).any() or (tables.sum(axis=1, dtype=np.int64) != TOTAL).any():
         raise ValueError(
             "The model's frequency tables are damaged: each must hold integers of at least 1 that "
             f"sum to {TOTAL}. Load the codec from another copy, or set all of them to 0 to have "
             "them frozen anew."
         )
+    return tables
 
 
 def to_indices(symbols: np.ndarray, tables: np.ndarray) -> np.ndarray:
-    """Give each symbol's place in its table: the last one where the table does not hold it.
-
-    Example:
-        >>> to_indices(np.array([[-1, 0, 1, 2]], "int32"), np.ones((4, 4), "int32")).tolist()
-        [[0, 1, 2, 3]]
-    """
+    """Give each symbol's place in its table: the last one where the table does not hold it."""
     escape = tables.shape[1] - 1
     indices = symbols.astype(np.int64) + escape // 2
     return np.where((indices < 0) | (indices >= escape), escape, indices).astype(np.int32)

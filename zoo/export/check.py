@@ -66,8 +66,7 @@ def compare(signature: Any, arrays: dict[str, dict[str, np.ndarray]]) -> dict[st
     """Run a loaded signature, and give every output's difference from the recorded one."""
     import tensorflow as tf
 
-    inputs = {name: tf.constant(array) for name, array in arrays["inputs"].items()}
-    outputs = signature(**inputs)
+    outputs = signature(**{name: tf.constant(each) for name, each in arrays["inputs"].items()})
     return {
         name: difference(outputs[name].numpy(), expected)
         for name, expected in arrays["outputs"].items()

@@ -51,8 +51,7 @@ def make_entry_points(
         name: _entry_point(name, entry)
         for name, entry in {DEFAULT_SIGNATURE: model, **signatures}.items()
     }
-    broken = broken_weights(all_weights(entry_points.values()))
-    if broken:
+    if broken := broken_weights(all_weights(entry_points.values())):
         raise ValueError(
             f"weights of {model.name!r} hold NaN or infinite values: "
             f"{', '.join(broken[:5])}{f', ... ({len(broken)} in all)' if broken[5:] else ''}. "
@@ -83,8 +82,7 @@ def _entry_point(signature: str, model: keras.Model) -> EntryPoint:
             f"model {model.name!r} is not built, so it has no weights to export: "
             "call it on a batch first, or use model.build(input_shape)"
         )
-    inputs = getattr(model, "inputs", None)
-    if not inputs:
+    if not (inputs := getattr(model, "inputs", None)):
         raise ValueError(
             f"model {model.name!r} names no inputs, because it is neither Functional nor a "
             "Sequential with one input. Wrap it: "
@@ -97,14 +95,11 @@ def _entry_point(signature: str, model: keras.Model) -> EntryPoint:
                 "name. Names of signatures and inputs start with a letter, hold letters, digits "
                 "and underscores, and are no Python keyword."
             )
-    return EntryPoint(
-        model,
-        tuple(
-            tf.TensorSpec((None, *tensor.shape[1:]), _served_dtype(tensor.dtype), tensor.name)
-            for tensor in inputs
-        ),
-        _output_names(model),
+    specs = (
+        tf.TensorSpec((None, *tensor.shape[1:]), _served_dtype(tensor.dtype), tensor.name)
+        for tensor in inputs
     )
+    return EntryPoint(model, tuple(specs), _output_names(model))
 
 
 def _arguments(model: keras.Model, tensors: Sequence[Any]) -> Any:

@@ -28,8 +28,7 @@ def lowest_precision(layers: Iterable[keras.Layer]) -> str:
 
 def require_full_weights(weights: Iterable[keras.Variable]) -> None:
     """Raise a ValueError for weights that are kept in half precision, not only computed in it."""
-    half = [weight.path for weight in weights if weight.dtype in HALF_DTYPES]
-    if half:
+    if half := [weight.path for weight in weights if weight.dtype in HALF_DTYPES]:
         raise ValueError(
             f"{len(half)} weights are stored in half precision, such as {half[0]}, so a float32 "
             "export would not be one. Give precision='as_trained', or copy the weights into a "
@@ -66,14 +65,13 @@ def half_operations(directory: Path) -> list[str]:
     saved = saved_model_pb2.SavedModel.FromString((directory / "saved_model.pb").read_bytes())
     graph = saved.meta_graphs[0].graph_def
     nodes = [*graph.node, *(node for body in graph.library.function for node in body.node_def)]
-    return sorted(
-        {
-            node.name
-            for node in nodes
-            for value in node.attr.values()
-            if not _HALF_TYPES.isdisjoint([value.type, *value.list.type])
-        }
-    )
+    found = {
+        node.name
+        for node in nodes
+        for value in node.attr.values()
+        if not _HALF_TYPES.isdisjoint([value.type, *value.list.type])
+    }
+    return sorted(found)
 
 
 def _steps(layer: keras.Layer) -> Sequence[Any]:

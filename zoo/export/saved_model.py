@@ -1,13 +1,12 @@
 """SavedModels with named inputs and outputs, each compared with its model before it appears."""
 
-import contextlib
 import io
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,30 +86,28 @@ def export_saved_model(
 ) -> ExportResult:
     """Write a model as a SavedModel that any client can serve, once it proves itself.
 
-    Clients call it by names: the `serving_default` signature takes the model's inputs by their
-    names ("image") and gives its outputs by the names of the layers that make them
-    ("probabilities"), or by their keys where the model returns a dict. The batch size is free,
-    layers run in inference mode, and inputs and outputs are never in half precision.
+    The signature `serving_default` takes the model's inputs by their names ("image") and gives its
+    outputs by the names of the layers that make them ("probabilities"), or by the keys of a dict.
+    The batch size is free, layers run in inference mode, and inputs and outputs are never in half
+    precision.
 
-    A fresh process without Keras reloads the SavedModel and runs every signature on random inputs
-    in [0, 1], in batches of 1 and 3, on the CPU. Only if its outputs are finite and equal to those
-    of `model` in the same precision does the directory appear at `path`, complete. Otherwise
-    nothing is left.
+    A fresh process without Keras reloads it and runs every signature on random inputs in [0, 1], in
+    batches of 1 and 3, on the CPU. Only if the outputs are finite and equal to those of `model` in
+    the same precision does the directory appear at `path`; otherwise nothing is left.
 
     Args:
         model: A built Functional or Sequential model. It is not changed.
         path: Directory to write; nothing may exist there.
         signatures: More entry points, by name: models that share layers with `model`, such as
             its encoder. Weights that several use are stored once.
-        precision: "float32", which every runtime and processor takes: layers that compute in
-            half precision, as after a training in mixed precision, compute in float32. Or
-            "as_trained": each layer computes as it was trained.
+        precision: "float32", which every runtime and processor takes, also for layers trained in
+            half precision; or "as_trained", where each layer computes as it was trained.
         tolerance: Largest difference allowed between the outputs of the export and of `model`, as
             a share of the largest output where that exceeds 1. By default 1e-5, or 2e-3 where
             the export computes in float16 and 2e-2 where it does in bfloat16.
         metadata: What a client should know, such as the names of the classes: a dict of what JSON
-            can hold. It is written to `assets.extra/keras_zoo.json`, with the keys `signatures`,
-            `precision` and `versions` added.
+            can hold, written to `assets.extra/keras_zoo.json` with `signatures`, `precision` and
+            `versions` added.
 
     Returns:
         Names, shapes, sizes, and the differences found.
@@ -127,16 +124,11 @@ def export_saved_model(
         RuntimeError: Keras does not run on TensorFlow.
 
     Example:
-        >>> import tempfile, keras, zoo
-        >>> image = keras.Input((8, 8, 1), name="image")
-        >>> features = keras.layers.Flatten()(image)
-        >>> outputs = keras.layers.Dense(10, "softmax", name="probabilities")(features)
-        >>> model = keras.Model(image, outputs)
+        >>> import tempfile, zoo
+        >>> model = zoo.mlp((8, 8, 1), 10)
         >>> result = zoo.export_saved_model(model, tempfile.mkdtemp() + "/digits")
         >>> result.signatures["serving_default"]
         {'inputs': {'image': (None, 8, 8, 1)}, 'outputs': {'probabilities': (None, 10)}}
-        >>> result.max_difference <= 1e-5
-        True
     """
     started = time.perf_counter()
     _require_tensorflow()
@@ -164,7 +156,7 @@ def export_saved_model(
 
     return ExportResult(
         path=Path(path),
-        signatures=_with_tuples(report["signatures"]),
+        signatures=keras.tree.map_shape_structure(tuple, report["signatures"]),
         precision=served,
         max_difference=max(report["differences"].values()),
         trained_difference=_largest_difference(as_trained, samples),
@@ -201,8 +193,8 @@ def _samples(entry_points: Mapping[str, EntryPoint]) -> dict[str, np.ndarray]:
 
 
 def _require_finite(samples: dict[str, np.ndarray]) -> None:
-    broken = [key for key, array in samples.items() if not _all_finite(array)]
-    if broken:
+    floats = {key: array for key, array in samples.items() if array.dtype.kind == "f"}
+    if broken := [key for key, array in floats.items() if not np.isfinite(array).all()]:
         raise ExportError(
             f"the model's own outputs are NaN or infinite for inputs in [0, 1]: {broken}"
         )
@@ -212,10 +204,6 @@ def _largest_difference(received: dict[str, np.ndarray], expected: dict[str, np.
     outputs = [key for key in received if key.split("/")[2] == "outputs"]
     # max() would overlook NaN, which comes where float16 overflows.
     return float(np.max([difference(received[key], expected[key]) for key in outputs], initial=0))
-
-
-def _all_finite(array: np.ndarray) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _draw(spec: tf.TensorSpec, batch: int, rng: np.random.Generator) -> np.ndarray:
@@ -234,17 +222,11 @@ def _write(entry_points: Mapping[str, EntryPoint], directory: Path) -> None:
     for layer in all_layers(entry_points.values()):
         if isinstance(layer, _LOOKUP_LAYERS) and layer.built:  # unbuilt ones lie inside others
             archive.track(layer)
-    with _silent_tensorflow():
-        archive.write_out(str(directory), verbose=False)
-
-
-@contextlib.contextmanager
-def _silent_tensorflow() -> Iterator[None]:
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")
     try:
-        yield
+        archive.write_out(str(directory), verbose=False)
     finally:
         logger.setLevel(level)
 
@@ -296,9 +278,3 @@ def _require_same(
         raise ExportError(
             "the export does not give the model's numbers, and was deleted: " + "; ".join(problems)
         )
-
-
-def _with_tuples(structure: Any) -> Any:
-    if isinstance(structure, dict):
-        return {key: _with_tuples(value) for key, value in structure.items()}
-    return tuple(structure)

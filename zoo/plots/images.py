@@ -20,17 +20,11 @@ def image_rows(rows: Mapping[str, np.ndarray], path: Path | None = None) -> Path
     Args:
         rows: Images `(count, height, width, channels)`, values in [0, 1], by what they are; one or
             three channels are shown as grey or colour, else the first.
-        path: Where to write the picture; without one, nothing is written.
-
-    Returns:
-        `path`, or the figure where none is given.
+        path: Where to write the picture, which is then returned; without one, the figure is.
 
     Example:
-        >>> import tempfile
-        >>> rows = {"image": np.zeros((3, 8, 8, 1)), "rebuilt": np.ones((3, 8, 8, 1))}
-        >>> with tempfile.TemporaryDirectory() as directory:
-        ...     image_rows(rows, Path(directory) / "rows.png").exists()
-        True
+        >>> image_rows({"image": np.zeros((3, 8, 8, 1)), "rebuilt": np.ones((3, 8, 8, 1))})
+        <Figure size 420x210 with 6 Axes>
     """
     count = max(len(images) for images in rows.values())
     figure = Figure(figsize=(1.2 + count, 1.05 * len(rows)), layout="constrained")
@@ -53,17 +47,11 @@ def latent_scatter(
         codes: Codes, `(examples, latent_dim)`.
         labels: True labels, integers `(examples,)`; they only give the colours.
         class_names: Names of the classes, by label.
-        path: Where to write the picture; without one, nothing is written.
-
-    Returns:
-        `path`, or the figure where none is given.
+        path: Where to write the picture, which is then returned; without one, the figure is.
 
     Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as directory:
-        ...     path = Path(directory) / "codes.png"
-        ...     latent_scatter(np.eye(4), np.array([0, 0, 1, 1]), ["no", "yes"], path).exists()
-        True
+        >>> latent_scatter(np.eye(4), np.array([0, 0, 1, 1]), ["no", "yes"])
+        <Figure size 700x550 with 1 Axes>
     """
     latent_dim = codes.shape[1]
     if latent_dim == 1:
@@ -84,9 +72,6 @@ def latent_scatter(
         axes.scatter(x, y, s=8, alpha=0.6, color=colour, label=plain(class_names[label]))
     if len(present) <= 20:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False)
-    axes.set(
-        xlabel=names[0],
-        ylabel=names[1],
-        title=f"{len(codes)} test examples, codes of {latent_dim} values",
-    )
+    title = f"{len(codes)} test examples, codes of {latent_dim} values"
+    axes.set(xlabel=names[0], ylabel=names[1], title=title)
     return written(figure, path)

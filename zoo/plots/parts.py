@@ -21,23 +21,13 @@ def plain(text: object) -> str:
 
 
 def show_image(axes: Axes, image: np.ndarray) -> None:
-    """Show an image.
-
-    Example:
-        >>> from matplotlib.figure import Figure
-        >>> show_image(Figure().subplots(), np.zeros((8, 8, 1)))
-    """
+    """Show an image."""
     colour = image.shape[-1] == 3
     axes.imshow(np.clip(image if colour else image[..., 0], 0, 1), "gray", vmin=0, vmax=1)
 
 
 def written(figure: Figure, path: Path | None, dpi: int = 120) -> Path | Any:
-    """Write a figure where a path is given, else hand it over.
-
-    Example:
-        >>> written(Figure(), None)
-        <Figure size 640x480 with 0 Axes>
-    """
+    """Write a figure where a path is given, else hand it over."""
     if path is None:  # the type says Any, so that callers with a path need not tell the two apart
         return figure
     figure.savefig(path, dpi=dpi)

@@ -18,15 +18,6 @@ class Gallery:
 
     FAISS searches where it is installed and knows the model's distance, else scikit-learn; for a
     logistic head, which is no distance between points, each query is judged with every example.
-
-    Example:
-        >>> import zoo
-        >>> parts = zoo.sides(zoo.siamese(zoo.mlp((8, 8, 1), 0, hidden_units=(2,))))
-        >>> gallery = Gallery(parts)
-        >>> gallery.add(np.eye(2, dtype="float32"), np.array(["a", "b"]))
-        >>> labels, distances = gallery.search(np.array([[0.75, 0.0]], "float32"), 2)
-        >>> labels.tolist(), distances.tolist()
-        ([['a', 'b']], [[0.25, 1.25]])
     """
 
     def __init__(self, parts: Sides) -> None:
@@ -66,7 +57,6 @@ class Gallery:
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest examples."""
-        self.require(k)
         if self._index is None:
             self._index = _make_index(self._parts, self.embeddings)
         positions = np.zeros((len(queries), k), np.int64)
@@ -89,12 +79,7 @@ class Gallery:
 
 
 def checked_labels(labels: Any, count: int) -> np.ndarray:
-    """Check labels.
-
-    Example:
-        >>> checked_labels([["Ann"], ["Bob"]], 2).tolist()
-        ['Ann', 'Bob']
-    """
+    """Check labels."""
     found = np.asarray(labels)
     if found.dtype.kind in "OTU":
         # NumPy makes strings of the numbers of a mixed list, and objects of a table's strings.

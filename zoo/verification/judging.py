@@ -13,7 +13,7 @@ from zoo import arguments as check
 from zoo.data import Part, feed
 from zoo.data.pairs import pairs_of
 from zoo.metrics import OperatingPoint, equal_error_rate, roc_auc, tar_at_far
-from zoo.verification.parts import Sides
+from zoo.verification.parts import Sides, require_finite
 
 SHOWN = 8  # pairs in a row of a picture
 
@@ -37,10 +37,10 @@ class Judged:
     embeddings: np.ndarray
 
     def rates(self) -> dict[str, float]:
-        """Give the area under the ROC curve, `auc`, and the equal error rate, `eer`.
+        """Give the area under the ROC curve, `auc`, and the equal error rate, `eer`, in [0, 1].
 
         Returns:
-            Both, in [0, 1]; NaN where distances are not finite.
+            Both by name; NaN where a distance is not finite.
         """
         if not np.isfinite(self.distances).all():
             return {"auc": math.nan, "eer": math.nan}
@@ -48,14 +48,10 @@ class Judged:
         return {"auc": roc_auc(self.same, self.distances), "eer": rate}
 
     def summary(self, threshold: float | None) -> dict[str, float]:
-        """Give the rates, and those at a threshold.
+        """Give `auc`, `eer`, and `far` and `tar`: shares of different and same pairs accepted.
 
         Args:
-            threshold: The largest distance that counts as the same, if there is one.
-
-        Returns:
-            `auc` and `eer`, and with a threshold `far` and `tar`, the shares of different and of
-            same pairs that count as the same.
+            threshold: The largest distance that counts as the same; `None` leaves both shares out.
 
         Raises:
             ValueError: If a distance is not finite.
@@ -67,27 +63,15 @@ class Judged:
         return {**self.rates(), "far": point.far, "tar": point.tar}
 
     def require_finite(self) -> None:
-        """Refuse distances of broken embeddings.
-
-        Raises:
-            ValueError: If a distance is not finite.
-        """
-        bad = int((~np.isfinite(self.distances)).sum())
-        if bad:
-            raise ValueError(
-                f"{bad} of {len(self.distances)} distances are NaN or infinite: the model's "
-                "weights are damaged, or its training failed. Train it with a lower learning rate."
-            )
+        """Raise a ValueError if a distance is not finite."""
+        require_finite("distances", self.distances)
 
     def point(self, target_far: float | str) -> OperatingPoint:
-        """Find a threshold.
+        """Find a threshold with its rates.
 
         Args:
             target_far: "eer", where both kinds of errors are equally frequent, or the largest
                 false accept rate, in [0, 1).
-
-        Returns:
-            The threshold with its rates.
 
         Raises:
             ValueError: If `target_far` is illegal, or a distance is not finite.
@@ -98,14 +82,7 @@ class Judged:
         return tar_at_far(self.same, self.distances, target_far)
 
     def at(self, threshold: float) -> OperatingPoint:
-        """Give the rates at a threshold.
-
-        Args:
-            threshold: The largest distance that counts as the same.
-
-        Returns:
-            The threshold with its rates.
-        """
+        """Give a threshold, the largest distance that counts as the same, with its rates."""
         accepted = self.distances <= threshold
         far, tar = (float(accepted[self.same == kind].mean()) for kind in (0, 1))
         return OperatingPoint(threshold, far, tar)
@@ -116,21 +93,22 @@ class Judged:
         """Draw the ROC curve, the distances, the hardest mistakes and the embeddings.
 
         Args:
-            part: What was judged.
+            part: What was judged; of rows of numbers, the mistakes are not drawn.
             threshold: The model's; `None` marks where both kinds of errors are equally frequent.
             class_names: Name of class 0, 1, ...
             directory: Where to write the pictures.
 
         Returns:
-            The pictures' paths; the mistakes are drawn of images only.
+            The pictures' paths.
         """
         from zoo import plots  # matplotlib is loaded only to draw
 
         point = self.point("eer") if threshold is None else self.at(threshold)
+        judged = self.same, self.distances
         pictures = [
-            plots.roc_curve(self.same, self.distances, directory / "roc_curve.png", point=point),
+            plots.roc_curve(*judged, directory / "roc_curve.png", point=point),
             plots.distance_histogram(
-                self.same, self.distances, directory / "distances.png", threshold=point.threshold
+                *judged, directory / "distances.png", threshold=point.threshold
             ),
             plots.latent_scatter(
                 self.embeddings, part.labels, class_names, directory / "embeddings.png"
@@ -138,18 +116,11 @@ class Judged:
         ]
         if part.examples(self.left[:1]).ndim != 4:  # rows of numbers
             return pictures
-        wrong = {
-            "different, taken for the same": self._hardest(0, point.threshold),
-            "the same, told apart": self._hardest(1, point.threshold),
-        }
-        pairs = {
-            title: (
-                part.examples(self.left[rows]),
-                part.examples(self.right[rows]),
-                self.distances[rows],
-            )
-            for title, rows in wrong.items()
-        }
+        pairs = {}
+        for kind, title in enumerate(("different, taken for the same", "the same, told apart")):
+            rows = self._hardest(kind, point.threshold)
+            left, right = part.examples(self.left[rows]), part.examples(self.right[rows])
+            pairs[title] = (left, right, self.distances[rows])
         return [*pictures, plots.image_pairs(pairs, directory / "mistakes.png")]
 
     def _hardest(self, kind: int, threshold: float) -> np.ndarray:
@@ -160,12 +131,7 @@ class Judged:
 
 
 def checked_target(target_far: float | str) -> float | str:
-    """Check what a threshold is to be set by.
-
-    Example:
-        >>> checked_target("eer"), checked_target(0)
-        ('eer', 0.0)
-    """
+    """Check what a threshold is to be set by."""
     if not isinstance(target_far, str):
         return check.rate("target_far", target_far)
     if target_far != "eer":
@@ -185,17 +151,14 @@ def judge(parts: Sides, part: Part, *, batch_size: int = 256, most: int = 100_00
         batch_size: Images that are embedded at a time.
         most: As `zoo.data.pairs.pairs_of` takes it.
 
-    Returns:
-        The pairs and their distances.
-
     Raises:
         ValueError: If there are not both same and different pairs.
 
     Example:
         >>> import zoo
         >>> data = zoo.load_data("digits", split_by="classes")
-        >>> trunk = zoo.mlp((8, 8, 1), 0, hidden_units=(32,))
-        >>> sorted(judge(zoo.sides(zoo.siamese(trunk)), data.test).rates())
+        >>> twins = zoo.siamese(zoo.mlp((8, 8, 1), 0, hidden_units=(32,)))
+        >>> sorted(judge(zoo.sides(twins), data.test).rates())
         ['auc', 'eer']
     """
     left, right, same = pairs_of(part.labels, most=most)

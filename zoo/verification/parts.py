@@ -8,7 +8,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.arguments import broken_weights
 from zoo.data import Part, feed
 from zoo.layers import CosineProxies, Distance, Judging, SameProbability, UnitLength
 from zoo.models.siamese import embedding
@@ -36,10 +35,7 @@ class Sides(NamedTuple):
     judging: Judging
 
     def embed(self, batches: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Embed images as left and as right ones.
-
-        Args:
-            batches: What `predict` takes.
+        """Embed images, given as `predict` takes them, as left and as right ones.
 
         Returns:
             Embeddings of both sides, float32 (examples, embedding_dim).
@@ -50,16 +46,13 @@ class Sides(NamedTuple):
     def distances(
         self, left: np.ndarray, right: np.ndarray, rows: np.ndarray, others: np.ndarray
     ) -> np.ndarray:
-        """Judge pairs of embeddings.
+        """Judge pairs of embeddings: give their distances, float32 (pairs,).
 
         Args:
             left: Embeddings of the left side, (examples, embedding_dim).
             right: Embeddings of the right side, (other examples, embedding_dim).
             rows: Position of each pair's left one, (pairs,).
             others: Position of each pair's right one, (pairs,).
-
-        Returns:
-            Distances, float32 (pairs,).
         """
         found = np.empty(len(rows), np.float32)
         for i in range(0, len(rows), CHUNK):
@@ -76,10 +69,7 @@ class Sides(NamedTuple):
             what is nearer: the probability of being the same, or 1 / (1 + distance); and, where
             there is a threshold, `same`, from both to booleans `same`, (batch, 1).
         """
-        left, right = (
-            keras.Input(self.left.input.shape[1:], name=side, dtype=self.left.input.dtype)
-            for side in ("left", "right")
-        )
+        left, right = _inputs(self.left.input.shape[1:], self.left.input.dtype)
         distance = self.judge([self.left(left), self.right(right)])
         logistic = isinstance(self.judging, SameProbability)
         similarity = 1 - distance if logistic else 1 / (1 + distance)
@@ -98,12 +88,11 @@ class Sides(NamedTuple):
 def sides(model: keras.Model) -> Sides:
     """Take a model that compares apart.
 
+    Embeddings that are trained by themselves are judged by their Euclidean distance.
+
     Args:
         model: What `zoo.siamese` or `zoo.embedding` gives, or a model such as they take as trunk,
             whose embeddings are then brought to length 1.
-
-    Returns:
-        Its parts. Embeddings that are trained by themselves are judged by their Euclidean distance.
 
     Raises:
         ValueError: If the model is none of these.
@@ -127,7 +116,7 @@ def sides(model: keras.Model) -> Sides:
 def _of_embedding(model: keras.Model, judging: UnitLength) -> Sides:
     image, outputs = layer_outputs(model)
     side = keras.Model(image, outputs["embedding"], name="embedding")
-    pair = _inputs(side.output_shape[1])
+    pair = _inputs(side.output_shape[1:])
     distance = Distance(largest=2.0, dtype="float32", name="distance")(*pair)
     return Sides(model, side, side, keras.Model(pair, distance, name="judge"), judging)
 
@@ -143,7 +132,7 @@ def _of_pairs(model: keras.Model, judging: Judging) -> Sides:
             x = model.get_layer(name)(x) if name in names else x
         x = ops.cast(x, "float32")  # trunks may compute in half precision
         both.append(keras.Model(image, x, name=f"{side}embedding"))
-    pair = _inputs(both[0].output_shape[1])
+    pair = _inputs(both[0].output_shape[1:])
     if "logistic" in names:
         x = model.get_layer("logistic")(model.get_layer("difference")(*pair))
         # As exact near 0 as the probability itself; 1 less that would be rounded to steps of 6e-8.
@@ -153,43 +142,25 @@ def _of_pairs(model: keras.Model, judging: Judging) -> Sides:
     return Sides(model, both[0], both[-1], keras.Model(pair, distance, name="judge"), judging)
 
 
-def _inputs(embedding_dim: int) -> list[Any]:
-    shape = (embedding_dim,)
-    return [keras.Input(shape, name=side, dtype="float32") for side in ("left", "right")]
+def _inputs(shape: tuple[int | None, ...], dtype: str = "float32") -> list[Any]:
+    return [keras.Input(shape, name=side, dtype=dtype) for side in ("left", "right")]
 
 
-def require_finite(model: keras.Model) -> None:
-    """Refuse damaged weights.
-
-    Example:
-        >>> import zoo
-        >>> require_finite(zoo.mlp((8, 8, 1), 10))
-    """
-    bad = broken_weights(model.weights)
-    if bad:
+def require_finite(what: str, values: np.ndarray) -> None:
+    """Refuse what a broken model gives, a row or a number for each of `what`."""
+    bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    if bad.any():
         raise ValueError(
-            f"{len(bad)} weights of {model.name!r} hold NaN or infinite values, such as {bad[0]}: "
-            "the training failed. Train the model with a lower learning rate."
+            f"{bad.sum()} of {len(bad)} {what} are NaN or infinite: the model's weights are "
+            "damaged, or its training failed. Train it with a lower learning rate."
         )
 
 
 def embeddings_of(side: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Embed images by one side of a model.
-
-    Example:
-        >>> import zoo
-        >>> parts = sides(zoo.siamese(zoo.mlp((8, 8, 1), 0, hidden_units=(32,))))
-        >>> embeddings_of(parts.left, np.ones((2, 8, 8, 1))).shape
-        (2, 32)
-    """
+    """Embed images by one side of a model."""
     if not len(images):
         return np.zeros((0, side.output_shape[1]), np.float32)
     part = Part(images, np.zeros(len(images), np.int64))
     embeddings = side.predict(feed(part.batches(256)), verbose=0)
-    bad = ~np.isfinite(embeddings).all(axis=1)
-    if bad.any():
-        raise ValueError(
-            f"The model gives {bad.sum()} of {len(bad)} images embeddings that are NaN or "
-            "infinite: its weights are damaged, or its training failed."
-        )
+    require_finite("images' embeddings", embeddings)
     return embeddings

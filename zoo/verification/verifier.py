@@ -16,7 +16,7 @@ from zoo.files import new_directory
 from zoo.metrics import OperatingPoint
 from zoo.verification.gallery import Gallery, checked_labels
 from zoo.verification.judging import Judged, checked_target, judge
-from zoo.verification.parts import embeddings_of, require_finite, sides
+from zoo.verification.parts import embeddings_of, sides
 
 MODEL, GALLERY = "model.keras", "gallery.npz"
 
@@ -48,8 +48,7 @@ class Verifier:
         >>> _ = model.fit(zoo.data.ClassBatches(data.train, classes=5), verbose=0)
         >>> verifier = Verifier(model)
         >>> images, labels = data.test.examples(np.arange(40)), data.test.labels[:40]
-        >>> point = verifier.calibrate(images, labels, target_far=0.1)
-        >>> point.threshold == verifier.threshold and point.far <= 0.1
+        >>> verifier.calibrate(images, labels, target_far=0.1).far <= 0.1
         True
         >>> verifier.same(images[:2], images[:2]).tolist()
         [True, True]
@@ -61,7 +60,11 @@ class Verifier:
 
     def __init__(self, model: keras.Model) -> None:
         self._parts = sides(model)
-        require_finite(model)
+        if bad := check.broken_weights(model.weights):
+            raise ValueError(
+                f"{len(bad)} weights of {model.name!r} hold NaN or infinite values, such as "
+                f"{bad[0]}: the training failed. Train the model with a lower learning rate."
+            )
         self._gallery = Gallery(self._parts)
         self.model = self._parts.model
 
@@ -73,7 +76,7 @@ class Verifier:
     def calibrate(
         self, images: Any, labels: Any, *, target_far: float | str = "eer"
     ) -> OperatingPoint:
-        """Set the threshold.
+        """Set the threshold, and give it with the rates that it has among the images.
 
         Args:
             images: (images, height, width, channels), floats in [0, 1] or uint8; of classes that
@@ -81,9 +84,6 @@ class Verifier:
             labels: What each shows, (images,): integers or strings.
             target_far: The largest share of different pairs that may count as the same, in [0, 1);
                 or "eer", where that share is that of same pairs that do not.
-
-        Returns:
-            The threshold, and the rates that it has among these images.
 
         Raises:
             ValueError: If images or labels are malformed, or give no same or no different pairs,
@@ -96,13 +96,10 @@ class Verifier:
         return point
 
     def embed(self, images: Any) -> np.ndarray:
-        """Embed images; where the sides have layers of their own, as left ones.
+        """Embed images, by the left side if the two differ: give float32 (images, embedding_dim).
 
         Args:
             images: As `calibrate` takes them; any number.
-
-        Returns:
-            float32 (images, embedding_dim).
 
         Raises:
             ValueError: If the images are malformed, or an embedding is not finite.
@@ -120,8 +117,7 @@ class Verifier:
             float32 (pairs,); of a logistic head, the probability of being different.
 
         Raises:
-            ValueError: If the images are malformed, of different numbers, or an embedding is not
-                finite.
+            ValueError: If images are malformed or unequal in number, or an embedding not finite.
         """
         left, right = self._checked(left, "left"), self._checked(right, "right")
         if len(left) != len(right):
@@ -133,14 +129,10 @@ class Verifier:
         return self._parts.distances(*embeddings, rows, rows)
 
     def same(self, left: Any, right: Any) -> np.ndarray:
-        """Say of each pair whether both images show the same.
+        """Say of each pair whether both images show the same: give booleans, (pairs,).
 
         Args:
-            left: As `distance` takes it.
-            right: As `distance` takes it.
-
-        Returns:
-            Booleans, (pairs,).
+            left, right: As `distance` takes them.
 
         Raises:
             ValueError: As `distance` does, or before calibration.
@@ -156,8 +148,7 @@ class Verifier:
         """Add images to those that are searched.
 
         Args:
-            images: As `calibrate` takes them.
-            labels: What each shows, (images,): integers or strings.
+            images, labels: As `calibrate` takes them.
 
         Raises:
             ValueError: If images or labels are malformed, the labels are of another kind than those
@@ -168,16 +159,13 @@ class Verifier:
         self._gallery.add(embeddings_of(self._parts.right, images), found)
 
     def forget(self, label: Any) -> int:
-        """Take all enrolled images of a label out.
+        """Take all enrolled images of a label out, and give their number.
 
         Args:
-            label: The label.
-
-        Returns:
-            How many there were.
+            label: An integer or a string.
 
         Raises:
-            ValueError: If it is no integer or string, or of another kind than those enrolled.
+            ValueError: If it is neither, or of another kind than those enrolled.
         """
         return self._gallery.remove(self._gallery.checked([label], 1))
 
@@ -193,8 +181,7 @@ class Verifier:
             with `threshold`, for there is a nearest one also for who was never enrolled.
 
         Raises:
-            ValueError: If nothing is enrolled, fewer than `k` images are, or the images are
-                malformed.
+            ValueError: If fewer than `k` images are enrolled, or the images are malformed.
         """
         self._gallery.require(k)
         return self._gallery.search(self.embed(images), k)
@@ -203,8 +190,7 @@ class Verifier:
         """Judge labelled images by their pairs.
 
         Args:
-            images: As `calibrate` takes them, but others.
-            labels: What each shows, (images,): integers or strings.
+            images, labels: As `calibrate` takes them, but others.
 
         Returns:
             `auc`, the area under the ROC curve; `eer`, the equal error rate; and, with a threshold,
@@ -220,8 +206,7 @@ class Verifier:
         """Draw the ROC curve, the distances, the hardest mistakes and the embeddings.
 
         Args:
-            images: As `calibrate` takes them, but others.
-            labels: What each shows, (images,): integers or strings.
+            images, labels: As `evaluate` takes them.
             directory: Where to write the pictures; it is made if it is missing.
 
         Returns:
@@ -231,15 +216,14 @@ class Verifier:
             ValueError: As `calibrate` does.
         """
         judged, part, names = self._judged(images, labels)
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        return judged.draw(part, self.threshold, names, folder)
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        return judged.draw(part, self.threshold, names, Path(directory))
 
     def signatures(self) -> dict[str, keras.Model]:
         """Give what `zoo.export_saved_model(verifier.model, path, signatures=...)` serves.
 
         Returns:
-            `embed`, `similarity` and, once there is a threshold, `same`: see `zoo.Sides`.
+            `embed`, `similarity` and, after calibration, `same`: see `zoo.verification.Sides`.
         """
         return self._parts.signatures()
 
@@ -247,16 +231,15 @@ class Verifier:
         """Write the model with its threshold, and what is enrolled, to a new directory.
 
         Args:
-            directory: Nothing may exist there. It appears whole or not at all.
+            directory: It appears whole or not at all.
 
         Raises:
             FileExistsError: If something exists there.
         """
+        enrolled = self._gallery
         with new_directory(directory) as draft:
             self.model.save(draft / MODEL)
-            np.savez(
-                draft / GALLERY, embeddings=self._gallery.embeddings, labels=self._gallery.labels
-            )
+            np.savez(draft / GALLERY, embeddings=enrolled.embeddings, labels=enrolled.labels)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> Verifier:
@@ -264,9 +247,6 @@ class Verifier:
 
         Args:
             directory: Where `save` wrote it.
-
-        Returns:
-            The verifier.
 
         Raises:
             FileNotFoundError: If there is none.
@@ -285,10 +265,8 @@ class Verifier:
 
     def __repr__(self) -> str:
         threshold = "none" if self.threshold is None else f"{self.threshold:.4g}"
-        return (
-            f"<Verifier {self.model.name}: threshold {threshold}, {len(self._gallery.labels)} "
-            "enrolled>"
-        )
+        enrolled = len(self._gallery.labels)
+        return f"<Verifier {self.model.name}: threshold {threshold}, {enrolled} enrolled>"
 
     def _judged(self, images: Any, labels: Any) -> tuple[Judged, Part, Sequence[str]]:
         images = self._checked(images)

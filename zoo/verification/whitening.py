@@ -13,6 +13,7 @@ from zoo import arguments as check
 from zoo.data import Part
 from zoo.data.batches import Augmentation
 from zoo.verification.gallery import checked_labels
+from zoo.verification.parts import require_finite
 
 
 def whiten(
@@ -94,17 +95,12 @@ def _features(
     """Give flat features of images, and below them of their changed copies, and the classes."""
     rows, classes = [], []
     for epoch in range(1 + (copies if augment else 0)):
-        changes: dict[str, Any] = {}
-        if epoch:
-            changes = dict(seed=seed, first_epoch=epoch, augment=augment)
+        changes: Any = dict(seed=seed, first_epoch=epoch, augment=augment) if epoch else {}
         for images, labels in part.batches(256, **changes):
             rows.append(keras.ops.convert_to_numpy(model(images, training=False)))
             classes.append(labels)
     features = np.concatenate(rows).astype(np.float64)
-    if not np.isfinite(features).all():
-        raise ValueError(
-            "The model gives features that are NaN or infinite: did the training fail?"
-        )
+    require_finite("images' features", features)
     return features.reshape(len(features), -1), np.concatenate(classes)
 
 
