@@ -79,7 +79,8 @@ class Triplet(Configured, keras.losses.Loss):
         margin: By which the distance to the other class is to be larger.
         mining: Which triplets count. "batch_all": all that cost something. "batch_hard": for each
             anchor the farthest of its class and the nearest of another. "semi_hard": for each pair
-            of a class the nearest of another that is farther, or else the farthest of another.
+            of a class the nearest of another class that is farther than the pair is apart, or else
+            the farthest of another class.
         normalize: Whether embeddings are brought to length 1 first; then distances are at most 2.
         squared: Whether distances are squared, as in FaceNet.
         name, **kwargs: As `keras.losses.Loss` takes them.

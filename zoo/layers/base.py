@@ -1,4 +1,4 @@
-"""What layers and losses share: a configuration made of the arguments that they keep."""
+"""What layers share, and losses in part: configurations, fans of initial values, checks of spans."""
 
 import inspect
 import math

@@ -17,8 +17,7 @@ SPEED = 10.0
 # fortune.
 MIN_SCALE = 0.01
 
-MAX_SYMBOL = 2**15
-"""More than enough for a table that sums to 2**24."""
+MAX_SYMBOL = 2**15  # more than enough for a table that sums to 2**24
 
 
 @keras.saving.register_keras_serializable("zoo")

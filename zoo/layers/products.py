@@ -13,8 +13,7 @@ from zoo.layers.patches import Pair, Window, fold, unfold
 MAX_PATCHES = 2**26
 """Most values of patches to hold at once (256 MB in float32); more are made part by part."""
 
-USUAL_BATCH = 64
-"""What a batch of unknown size is taken for."""
+USUAL_BATCH = 64  # what a batch of unknown size is taken for
 
 MAX_FUSED_PATCH = 16
 """Patches of up to so many values (3x3 pixels of one channel) are too small for matrix products.

@@ -314,22 +314,14 @@ def _tied_convs(
     filters: Sequence[int], convs: Sequence[int], kernel_size: int, batch_norm: bool
 ) -> list[keras.Layer]:
     """Make the encoder's convolutions; batch normalization replaces biases."""
-    widths = [
-        (width, f"block{block}_conv{index}")
-        for block, (width, count) in enumerate(zip(filters, convs, strict=True), start=1)
-        for index in range(1, count + 1)
-    ]
-    return [
-        zoo_layers.TiedConv2D(
-            width,
-            kernel_size,
-            use_bias=not batch_norm,
+    made: list[keras.Layer] = []
+    for block, (width, count) in enumerate(zip(filters, convs, strict=True), start=1):
+        for index in range(1, count + 1):
             # The first one's way back makes the output.
-            use_transposed_bias=not batch_norm or name == widths[0][1],
-            name=name,
-        )
-        for width, name in widths
-    ]
+            biases = dict(use_bias=not batch_norm, use_transposed_bias=not (batch_norm and made))
+            name = f"block{block}_conv{index}"
+            made.append(zoo_layers.TiedConv2D(width, kernel_size, name=name, **biases))
+    return made
 
 
 def _transposed(forth: Sequence[keras.Layer]) -> Iterator[Any]:

@@ -61,8 +61,6 @@ def siamese(
         >>> model = siamese(trunk, normalize=True)
         >>> [tensor.name for tensor in model.inputs], model.output_names
         (['left', 'right'], ['distance'])
-        >>> model.get_layer("trunk").output_shape == trunk.output_shape
-        True
     """
     check.one_of("head", head, HEADS)
     check.one_of("metric", metric, zoo_layers.embeddings.DISTANCES)
