@@ -1,4 +1,4 @@
-"""What layers share, and losses in part: configurations, fans of initial values, checks of spans."""
+"""What layers share, and losses in part: configurations, fans of initial values, kernels' spans."""
 
 import inspect
 import math
