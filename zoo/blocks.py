@@ -4,9 +4,7 @@ Arguments come checked (see `zoo.arguments`); only what depends on the tensor's 
 here. Every layer's name begins with the block's.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zoo import arguments as check
@@ -30,18 +28,10 @@ def dense_block(
     layer: Any = None,
     name: str,
 ) -> Any:
-    """Apply a dense layer, batch normalization, the activation and dropout.
-
-    Example:
-        >>> import keras
-        >>> dense_block(keras.Input((8,)), 16, name="dense1").shape
-        (None, 16)
-    """
+    """Apply a dense layer, or another one, batch normalization, the activation and dropout."""
     shortcut = x
-    layer = layer or layers.Dense(units, use_bias=not batch_norm, name=name)
-    x = layer(x)
-    if batch_norm:
-        x = zoo_layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x)
+    x = (layer or layers.Dense(units, use_bias=not batch_norm, name=name))(x)
+    x = _batch_norm(x, name) if batch_norm else x
     if skip_connection:
         if shortcut.shape[-1] != units:
             shortcut = layers.Dense(units, use_bias=False, name=f"{name}_shortcut")(shortcut)
@@ -58,13 +48,7 @@ def classifier_head(
     name: str = "classifier",
     features: str = "features",
 ) -> Any:
-    """Close a model; its output is float32 whatever the layers below compute in.
-
-    Example:
-        >>> import keras
-        >>> classifier_head(keras.Input((8,)), 3, "softmax").shape
-        (None, 3)
-    """
+    """Close a model; its output is float32 whatever the layers below compute in."""
     activation = getattr(activation, "__name__", activation)
     check.one_of("classifier_activation", activation, ("softmax", "sigmoid", "linear"))
     if num_classes == 0:
@@ -92,30 +76,23 @@ def conv_block(
     activation: Any = "relu",
     batch_norm: bool = True,
     skip_connection: bool = False,
-    conv_layers: Sequence[Any] | None = None,
+    conv_layers: Iterator[Any] | None = None,
     name: str,
 ) -> Any:
-    """Apply some convolutions, each with batch normalization and activation, then pool.
-
-    Reference:
-        Simonyan and Zisserman, 2014, https://arxiv.org/abs/1409.1556 (the cascade);
-        He et al., 2015, https://arxiv.org/abs/1512.03385 (the skip connection);
-        Springenberg et al., 2014, https://arxiv.org/abs/1412.6806 (pooling by stride).
-
-    Example:
-        >>> import keras
-        >>> conv_block(keras.Input((8, 8, 1)), 16, name="block1").shape
-        (None, 4, 4, 16)
-    """
+    """Apply some convolutions, each with batch normalization and activation, then pool."""
     shortcut = x
     for index in range(1, convs + 1):
         stride = strides if index == 1 else 1
-        layer = conv_layers[index - 1] if conv_layers else None
+        layer = next(conv_layers, None) if conv_layers else None
         x = _convolution(
             x, filters, kernel_size, stride, padding, batch_norm, f"{name}_conv{index}", layer
         )
         if index == convs and skip_connection:
-            x = _add_shortcut(x, shortcut, strides, batch_norm, name)
+            if strides > 1 or shortcut.shape[-1] != filters:
+                shortcut = _convolution(
+                    shortcut, filters, 1, strides, "same", batch_norm, f"{name}_shortcut"
+                )
+            x = layers.Add(name=f"{name}_add")([x, shortcut])
         x = layers.Activation(activation, name=f"{name}_activation{index}")(x)
     if pooling and pool_padding == "valid":
         _require_size(x, 2, f"the pooling that closes {name}")
@@ -129,13 +106,7 @@ def conv_block(
 
 
 def doubled(x: Any, size: Sequence[int], *, name: str) -> Any:
-    """Double the height and width of images, and cut off what exceeds a size.
-
-    Example:
-        >>> import keras
-        >>> doubled(keras.Input((4, 4, 16)), (7, 8), name="up1").shape
-        (None, 7, 8, 16)
-    """
+    """Double the height and width of images, and cut off what exceeds a size."""
     x = layers.UpSampling2D(2, name=f"{name}_up")(x)
     excess = [have - want for have, want in zip(x.shape[1:3], size, strict=True)]
     if any(excess):
@@ -158,18 +129,11 @@ def _convolution(
     layer = layer or layers.Conv2D(
         filters, kernel_size, strides=strides, padding=padding, use_bias=not batch_norm, name=name
     )
-    x = layer(x)
-    return (
-        zoo_layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x) if batch_norm else x
-    )
+    return _batch_norm(layer(x), name) if batch_norm else layer(x)
 
 
-def _add_shortcut(x: Any, shortcut: Any, strides: int, batch_norm: bool, name: str) -> Any:
-    if strides > 1 or shortcut.shape[-1] != x.shape[-1]:
-        shortcut = _convolution(
-            shortcut, x.shape[-1], 1, strides, "same", batch_norm, f"{name}_shortcut"
-        )
-    return layers.Add(name=f"{name}_add")([x, shortcut])
+def _batch_norm(x: Any, name: str) -> Any:
+    return zoo_layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")(x)
 
 
 def _require_size(x: Any, size: int, what: str) -> None:

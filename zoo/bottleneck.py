@@ -18,16 +18,7 @@ DATA_RANGES = {"unit": "sigmoid", "real": "linear", "binary": "sigmoid"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bottleneck:
-    """The ends of an autoencoder's halves; see `zoo.dense_autoencoder` for the arguments.
-
-    Example:
-        >>> ends = Bottleneck(input_shape=(8,), latent_dim=2, kind="sparse")
-        >>> x = ends.inputs()
-        >>> encoder = keras.Model(x, ends.latent(x, layers.Dense(2)))
-        >>> codes = keras.Input((2,))
-        >>> ends.join(encoder, codes, layers.Dense(8)(codes), name="small").output_names
-        ['reconstruction']
-    """
+    """The ends of an autoencoder's halves; see `zoo.dense_autoencoder` for the arguments."""
 
     input_shape: Sequence[int | None]
     latent_dim: int
@@ -110,13 +101,7 @@ class Bottleneck:
         return keras.Input((self.latent_dim,), name="latent")
 
     def join(
-        self,
-        encoder: keras.Model,
-        codes: Any,
-        outputs: Any,
-        *,
-        name: str,
-        tied: bool = False,
+        self, encoder: keras.Model, codes: Any, outputs: Any, *, name: str, tied: bool = False
     ) -> keras.Model:
         """Close the decoder, and put both halves together."""
         last = "probabilities" if self.data_range == "binary" else "reconstruction"

@@ -4,8 +4,6 @@ Circle loss is Keras's own, `keras.losses.Circle`: like `Triplet` it takes integ
 batch of embeddings, which must be of length 1.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -13,6 +11,7 @@ import keras
 from keras import ops
 
 from zoo import arguments as check
+from zoo.layers.base import Configured
 from zoo.layers.embeddings import Distance, UnitLength, safe_root
 
 MININGS = ("batch_all", "batch_hard", "semi_hard")
@@ -20,7 +19,7 @@ MARGINS = ("cosine", "angular")
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Contrastive(keras.losses.Loss):
+class Contrastive(Configured, keras.losses.Loss):
     """Pull same pairs together, and push different ones apart until a margin lies between them.
 
     A pair costs half its squared distance if it is the same (1), else half the square of what its
@@ -28,10 +27,8 @@ class Contrastive(keras.losses.Loss):
 
     Args:
         margin: Distance from which on different pairs cost nothing.
-        head: The model's head, `zoo.layers.Distance`: the margin is checked against the largest
-            distance that it can give. `None` checks nothing.
-        name: The loss's name.
-        **kwargs: As `keras.losses.Loss` takes them.
+        head: The model's head, if the margin is to be checked against its largest distance.
+        name, **kwargs: As `keras.losses.Loss` takes them.
 
     Raises:
         ValueError: If the margin is not above 0, or the head can never reach it.
@@ -69,13 +66,9 @@ class Contrastive(keras.losses.Loss):
         lacking = ops.maximum(self.margin - distances, 0)
         return (same * ops.square(distances) + (1 - same) * ops.square(lacking)) / 2
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments, but for the head."""
-        return {**super().get_config(), "margin": self.margin}
-
 
 @keras.saving.register_keras_serializable("zoo")
-class Triplet(keras.losses.Loss):
+class Triplet(Configured, keras.losses.Loss):
     """Want each embedding nearer to those of its class than to others, by a margin.
 
     The triplets of an anchor, another of its class and one of another class are found in the
@@ -90,8 +83,7 @@ class Triplet(keras.losses.Loss):
             the farthest of another class.
         normalize: Whether embeddings are brought to length 1 first; then distances are at most 2.
         squared: Whether distances are squared, as in FaceNet.
-        name: The loss's name.
-        **kwargs: As `keras.losses.Loss` takes them.
+        name, **kwargs: As `keras.losses.Loss` takes them.
 
     Raises:
         ValueError: If an argument is illegal, or the margin can never be reached.
@@ -166,25 +158,18 @@ class Triplet(keras.losses.Loss):
         gap = distances - ops.where(counted, chosen, 0.0)
         return ops.relu(gap + self.margin), ops.cast(counted, distances.dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        own = ("margin", "mining", "normalize", "squared")
-        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
-
 
 @keras.saving.register_keras_serializable("zoo")
-class NormalizedSoftmax(keras.losses.Loss):
+class NormalizedSoftmax(Configured, keras.losses.Loss):
     """Cross-entropy over the cosines between embeddings and a proxy of each class, with a margin.
 
     For models that end in `zoo.layers.CosineProxies`; labels are integers from 0.
 
     Args:
         scale: Factor of the cosines, the inverse of the softmax's temperature.
-        margin: What the right class's cosine ("cosine"), or its angle in radians ("angular"), has
-            to be better by; 0 to below 1.
-        kind: "cosine", as in CosFace, or "angular", as in ArcFace.
-        name: The loss's name.
-        **kwargs: As `keras.losses.Loss` takes them.
+        margin: What the right class has to be better by, in [0, 1).
+        kind: Of the margin: "cosine", as in CosFace, or "angular" (radians), as in ArcFace.
+        name, **kwargs: As `keras.losses.Loss` takes them.
 
     Raises:
         ValueError: If an argument is illegal.
@@ -229,11 +214,6 @@ class NormalizedSoftmax(keras.losses.Loss):
         logits = self.scale * (right * wanted + (1 - right) * y_pred)
         return keras.losses.categorical_crossentropy(right, logits, from_logits=True)
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        own = {"scale": self.scale, "margin": self.margin, "kind": self.kind}
-        return {**super().get_config(), **own}
-
 
 def pairwise_distances(embeddings: Any, *, squared: bool = False) -> Any:
     """Give the Euclidean distances between all embeddings of a batch.
@@ -257,13 +237,12 @@ def pairwise_distances(embeddings: Any, *, squared: bool = False) -> Any:
 
 
 @keras.saving.register_keras_serializable("zoo")
-class RelativeSquaredError(keras.losses.Loss):
+class RelativeSquaredError(Configured, keras.losses.Loss):
     """Squared error over the variance of each target.
 
     Args:
         scale: Standard deviation of each target.
-        name: The loss's name.
-        **options: Of `keras.losses.Loss`.
+        name, **options: As `keras.losses.Loss` takes them.
 
     Example:
         >>> float(RelativeSquaredError([2.0])(ops.ones((1, 1)), 5 * ops.ones((1, 1))))
@@ -279,7 +258,3 @@ class RelativeSquaredError(keras.losses.Loss):
         scale = ops.convert_to_tensor(self.scale, y_pred.dtype)
         error = (ops.cast(y_true, y_pred.dtype) - y_pred) / scale
         return ops.mean(ops.square(error), axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "scale": self.scale}

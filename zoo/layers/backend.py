@@ -1,7 +1,5 @@
 """What one of Keras's backends needs told; the others find out themselves."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Batch normalization that trains faster on TensorFlow."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

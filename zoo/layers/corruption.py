@@ -1,19 +1,18 @@
 """Noise that a denoising autoencoder learns to remove."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
 from keras import ops
 
 from zoo import arguments as check
+from zoo.layers.base import SameShape
 
 NOISES = ("gaussian", "masking", "salt_and_pepper")
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Corruption(keras.layers.Layer):
+class Corruption(SameShape):
     """Damage inputs while training; leave them alone otherwise.
 
     Args:
@@ -49,10 +48,7 @@ class Corruption(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.noise = check.one_of("noise", noise, NOISES)
-        if noise == "gaussian":
-            self.level = check.number("level", level)
-        else:
-            self.level = check.rate("level", level)
+        self.level = (check.number if noise == "gaussian" else check.rate)("level", level)
         self.clip = check.flag("clip", clip)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -73,12 +69,3 @@ class Corruption(keras.layers.Layer):
         if self.noise == "salt_and_pepper":
             inputs = ops.where(draw < self.level / 2, ops.ones((), dtype), inputs)
         return inputs
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Give the inputs' shape."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        own = {"noise": self.noise, "level": self.level, "clip": self.clip, "seed": self.seed}
-        return {**super().get_config(), **own}

@@ -1,7 +1,5 @@
 """Layers around embeddings: on the unit sphere, between pairs, and beside a proxy of each class."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -9,6 +7,7 @@ import keras
 from keras import ops
 
 from zoo import arguments as check
+from zoo.layers.base import Configured, SameShape
 
 DISTANCES = ("euclidean", "cosine", "manhattan")
 
@@ -16,7 +15,7 @@ DISTANCES = ("euclidean", "cosine", "manhattan")
 SMALLEST_SQUARE = 1e-12
 
 
-class Judging(keras.layers.Layer):
+class Judging(Configured, keras.layers.Layer):
     """A layer whose outputs decide what counts as the same, and which knows from where on.
 
     Args:
@@ -30,13 +29,9 @@ class Judging(keras.layers.Layer):
         super().__init__(**kwargs)
         self.threshold = threshold
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "threshold": self.threshold}
-
 
 @keras.saving.register_keras_serializable("zoo")
-class UnitLength(Judging):
+class UnitLength(SameShape, Judging):
     """Divide each embedding by its Euclidean length; an embedding of zeros stays one.
 
     Args:
@@ -51,10 +46,6 @@ class UnitLength(Judging):
     def call(self, inputs: Any) -> Any:
         """Give embeddings of length 1."""
         return ops.normalize(inputs, axis=-1, epsilon=math.sqrt(SMALLEST_SQUARE))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Give the inputs' shape."""
-        return input_shape
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -98,13 +89,9 @@ class Distance(Judging):
         """Give `(batch, 1)`."""
         return (*left_shape[:-1], 1)
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "metric": self.metric, "largest": self.largest}
-
 
 @keras.saving.register_keras_serializable("zoo")
-class SameProbability(Judging):
+class SameProbability(SameShape, Judging):
     """Turn logits into probabilities of being the same.
 
     Args:
@@ -120,13 +107,9 @@ class SameProbability(Judging):
         """Give probabilities."""
         return ops.sigmoid(inputs)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Give the inputs' shape."""
-        return input_shape
-
 
 @keras.saving.register_keras_serializable("zoo")
-class CosineProxies(keras.layers.Layer):
+class CosineProxies(Configured, keras.layers.Layer):
     """Measure the cosine between each embedding and a learned proxy of each class.
 
     For training embeddings by `zoo.losses.NormalizedSoftmax`; afterwards the layer is left out.
@@ -165,17 +148,8 @@ class CosineProxies(keras.layers.Layer):
         """Give `(batch, num_classes)`."""
         return (*input_shape[:-1], self.num_classes)
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "num_classes": self.num_classes}
-
 
 def safe_root(squares: Any) -> Any:
-    """Give square roots whose gradient at 0 is 0, not infinite.
-
-    Example:
-        >>> safe_root(ops.convert_to_tensor([4.0, 0.0, -1e-9])).numpy().tolist()
-        [2.0, 0.0, 0.0]
-    """
+    """Give square roots whose gradient at 0 is 0, not infinite."""
     near = squares <= SMALLEST_SQUARE  # not so of NaN, which stays
     return ops.where(near, 0.0, ops.sqrt(ops.where(near, 1.0, squares)))

@@ -1,7 +1,5 @@
 """The bottleneck of a compressing autoencoder: codes that are rounded, and charged by the bit."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -19,8 +17,7 @@ SPEED = 10.0
 # fortune.
 MIN_SCALE = 0.01
 
-MAX_SYMBOL = 2**15
-"""More than enough for a table that sums to 2**24."""
+MAX_SYMBOL = 2**15  # more than enough for a table that sums to 2**24
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -35,8 +32,7 @@ class EntropyBottleneck(Penalty):
     Args:
         weight: Factor of the charge in the loss.
         components: Number of logistic distributions in each mixture.
-        max_symbol: The tables hold the integers from `-max_symbol` to `max_symbol`, at most
-            32768.
+        max_symbol: The tables hold the integers from `-max_symbol` to it; at most 32768.
         seed: Of the noise; `None` draws one.
         **kwargs: As `keras.layers.Layer` takes them.
 
@@ -108,13 +104,10 @@ class EntropyBottleneck(Penalty):
         return codes
 
     def log_probabilities(self, codes: Any) -> Any:
-        """Give the natural logarithm of the probability of each code in its channel.
+        """Give the natural logarithm, at most 0, of the probability of each code in its channel.
 
         Args:
-            codes: float32 (examples, channels).
-
-        Returns:
-            float32 (examples, channels), at most 0.
+            codes: float32 (examples, channels); so is what is returned.
         """
         distance = ops.expand_dims(codes, -1) - self.centers  # (examples, channels, components)
         steepness = ops.exp(-self.log_scales)
@@ -126,8 +119,3 @@ class EntropyBottleneck(Penalty):
             + ops.log(-ops.expm1(-steepness))
         )
         return ops.logsumexp(ops.log_softmax(self.logits, axis=-1) + inside, axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        own = {"components": self.components, "max_symbol": self.max_symbol, "seed": self.seed}
-        return {**super().get_config(), **own}

@@ -4,8 +4,6 @@ The old layers kept their kernels in one of three layouts, by `implementation`, 
 of features under "channels_first", and with another alignment of "same" padding.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -20,13 +18,13 @@ def convert_legacy_weights(
 ) -> list[np.ndarray]:
     """Bring the weights of a Keras 2 locally connected layer into this package's layout.
 
-    Which `implementation` made them shows in the number of dimensions of the kernel: 3 for
-    `implementation=1`, 4 or 6 for 2, one for 3. What 2 keeps outside of its mask is dropped.
+    The number of dimensions of the kernel shows which `implementation` made it: 3 for 1, 4 or 6 for
+    2, one for 3. What 2 keeps outside of its mask is dropped.
 
     The old layers aligned "same" padding in a way of their own, `kernel_size // 2` zeros first.
-    Convolutions, and the layers here, agree with it only where kernels are odd and the stride is
-    1 (or divides the side with a remainder of 1). For the others make a layer with padding
-    "valid", put `ZeroPadding1D` or `ZeroPadding2D` before it, and give its `padding` here too.
+    The layers here agree with it only where kernels are odd and the stride is 1 (or divides the
+    side with a remainder of 1). For the others make a layer with padding "valid", put
+    `ZeroPadding1D` or `ZeroPadding2D` before it, and give its `padding` here too.
 
     The bias is what the old layer added: under "channels_first" it read the memory of a bias of
     shape `(rows, columns, filters)` as `(filters, rows, columns)`.
@@ -35,26 +33,24 @@ def convert_legacy_weights(
         layer: A built layer of the same arguments: unshared, not dilated.
         weights: What `get_weights()` of the old layer returns: the kernel and, with a bias, the
             bias of shape `(*positions, filters)`.
-        zero_padding: Where a padding layer does the padding of the old layer: pairs of zeros
-            before and after each spatial axis, `((top, bottom), (left, right))`, or
-            `(left, right)` in 1D. `None` if the layer sees what the old one saw.
+        zero_padding: Where a padding layer does the padding of the old one: zeros before and after
+            each spatial axis, `((top, bottom), (left, right))`, or `(left, right)` in 1D.
 
     Returns:
         The kernel and, with a bias, the bias, for `layer.set_weights`.
 
     Raises:
-        ValueError: If the layer is not built, shares weights or is dilated; if the number or a
-            shape of the weights does not fit it; or if its padding is aligned in another way.
+        ValueError: If the layer is not built, shares weights, is dilated or pads in another way, or
+            if the number or a shape of the weights does not fit it.
 
     Example:
         >>> from zoo.layers import LocallyConnected2D
         >>> layer = LocallyConnected2D(filters=8, kernel_size=3)
         >>> layer.build((None, 6, 6, 2))
         >>> legacy = [np.ones((16, 18, 8)), np.zeros((4, 4, 8))]  # as implementation 1 has them
-        >>> converted = convert_legacy_weights(layer, legacy)
-        >>> layer.set_weights(converted)
-        >>> [array.shape for array in converted]
-        [(4, 4, 18, 8), (4, 4, 8)]
+        >>> layer.set_weights(convert_legacy_weights(layer, legacy))
+        >>> layer.kernel.shape
+        TensorShape([4, 4, 18, 8])
     """
     _check_layer(layer)
     legacy = LegacyLayer(layer, zero_padding)
@@ -101,6 +97,7 @@ class LegacyLayer:
         self.filters = layer.filters
         self.kernel_size = layer.kernel_size
         self.positions = layer._positions(shape)
+        self.bias_shape = (*self.positions, self.filters)
         self.channels_first = layer.data_format == "channels_first"
         self.pads = zero_padding is not None or layer.padding == "same"
         zeros = _pairs(zero_padding, self.rank)
@@ -123,11 +120,6 @@ class LegacyLayer:
         self.inside = np.array(True)  # (*positions, *size)
         for axis, (seen, side) in enumerate(zip(self.seen, self.sides, strict=True)):
             self.inside = self.inside & self._spread((seen >= 0) & (seen < side), axis)
-
-    @property
-    def bias_shape(self) -> tuple[int, ...]:
-        """Shape of the bias."""
-        return (*self.positions, self.filters)
 
     @property
     def kernel_shapes(self) -> dict[int, tuple[int, ...]]:

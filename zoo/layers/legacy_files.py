@@ -8,8 +8,6 @@ The compilation and the optimizer's state stay behind. Keras 3 reads no SavedMod
 TensorFlow checkpoints: load those in `tf_keras`, and save them there as `.h5`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import warnings
@@ -21,11 +19,7 @@ import h5py
 import keras
 
 from zoo.layers.legacy import LegacyLayer, convert_legacy_weights
-from zoo.layers.locally_connected import (
-    LocallyConnected,
-    LocallyConnected1D,
-    LocallyConnected2D,
-)
+from zoo.layers.locally_connected import LocallyConnected, LocallyConnected1D, LocallyConnected2D
 
 LAYERS = {layer.__name__: layer for layer in (LocallyConnected1D, LocallyConnected2D)}
 

@@ -1,22 +1,32 @@
 """Locally connected layers: convolutions whose weights are not shared, or shared in part."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from zoo import arguments as check
+from zoo.layers.base import Configured, checked_spans, with_fans
 from zoo.layers.patches import Pair, Window
-from zoo.layers.products import locally_connected
+from zoo.layers.products import Plan, locally_connected
+
+# The arguments that Keras writes into a configuration in a form of its own.
+PARTS = {
+    "activation": keras.activations,
+    "kernel_initializer": keras.initializers,
+    "bias_initializer": keras.initializers,
+    "kernel_regularizer": keras.regularizers,
+    "bias_regularizer": keras.regularizers,
+    "activity_regularizer": keras.regularizers,
+    "kernel_constraint": keras.constraints,
+    "bias_constraint": keras.constraints,
+}
 
 
-class LocallyConnected(keras.layers.Layer):
+class LocallyConnected(Configured, keras.layers.Layer):
     """What `LocallyConnected1D` and `LocallyConnected2D` share; not for use by itself."""
 
     rank: int
@@ -77,12 +87,7 @@ class LocallyConnected(keras.layers.Layer):
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Make a kernel and a bias for each position, or each group of tied positions."""
         kernels = self._kernels(self._positions(input_shape))
-        channels = input_shape[self._channel_axis]
-        if channels is None:
-            raise ValueError(
-                f"The number of channels must be known: received the input shape "
-                f"{tuple(input_shape)}. Give the model's input a full shape."
-            )
+        channels: Any = input_shape[self._channel_axis]
         self.kernel = self.add_weight(
             name="kernel",
             shape=(*kernels, math.prod(self.kernel_size) * channels, self.filters),
@@ -106,16 +111,15 @@ class LocallyConnected(keras.layers.Layer):
         row = self._spatial_axes[0]
         missing = 2 - self.rank  # one dimension is a height of 1
         x = ops.expand_dims(inputs, row) if missing else inputs
-        y = locally_connected(
-            x,
-            ops.reshape(self.kernel, (1, *self.kernel.shape)[-4:]),
-            None if self.bias is None else ops.reshape(self.bias, (1, *self.bias.shape)[-3:]),
+        kernel = ops.reshape(self.kernel, (1, *self.kernel.shape)[-4:])
+        bias = None if self.bias is None else ops.reshape(self.bias, (1, *self.bias.shape)[-3:])
+        plan = Plan(
             Window(_pair(self.kernel_size), _pair(self.strides), _pair(self.dilation_rate)),
             order=(row, row + 1, 0, 1 if row == 2 else 3),
             paddings=((0, 0), *self._paddings(self.input_spec.shape))[-2:],
             region=_pair(self.region),
-            training=bool(training),
         )
+        y = locally_connected(x, kernel, bias, plan, training=bool(training))
         return self.activation(ops.squeeze(y, row) if missing else y)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -127,27 +131,8 @@ class LocallyConnected(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make this layer again."""
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "data_format": self.data_format,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
-            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
-            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
-            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
-            "dilation_rate": self.dilation_rate,
-            "tile": self.tile,
-            "region": self.region,
-            "legacy_init": self.legacy_init,
-        }
+        parts = {name: kind.serialize(getattr(self, name)) for name, kind in PARTS.items()}
+        return {**super().get_config(), **parts}
 
     @property
     def _spatial_axes(self) -> range:
@@ -163,27 +148,11 @@ class LocallyConnected(keras.layers.Layer):
 
     def _positions(self, input_shape: Sequence[int | None]) -> tuple[int, ...]:
         """Number of positions along each spatial axis."""
-        positions = []
-        spans = zip(self.kernel_size, self.strides, self.dilation_rate, strict=True)
-        for axis, (size, stride, step) in zip(self._spatial_axes, spans, strict=True):
-            side = input_shape[axis]
-            if side is None:
-                raise ValueError(
-                    "Every position has its own weights, so the spatial size must be known: "
-                    f"received the input shape {tuple(input_shape)}. Give the model's input a "
-                    "fixed height and width, or use a convolution."
-                )
-            span = (size - 1) * step + 1
-            if side < (span if self.padding == "valid" else 1):
-                raise ValueError(
-                    f"`kernel_size`={self.kernel_size} with `dilation_rate`={self.dilation_rate} "
-                    f"spans {span} pixels, more than the {side} of the input shape "
-                    f"{tuple(input_shape)}. Give larger inputs, a smaller `kernel_size`, or "
-                    "padding='same'."
-                )
-            covered = side if self.padding == "same" else side - span + 1
-            positions.append(-(-covered // stride))
-        return tuple(positions)
+        sides: Any = [input_shape[axis] for axis in self._spatial_axes]
+        spans = checked_spans(self, input_shape, sides)
+        if self.padding == "valid":
+            sides = [side - span + 1 for side, span in zip(sides, spans, strict=True)]
+        return tuple(-(-side // stride) for side, stride in zip(sides, self.strides, strict=True))
 
     def _paddings(self, input_shape: Sequence[int]) -> list[Pair]:
         """Zeros before and after each spatial axis: as convolutions have under "same" padding."""
@@ -212,15 +181,13 @@ class LocallyConnected(keras.layers.Layer):
 
     def _initial_kernel(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """Draw the kernel with the fans of a convolution, which counts no positions."""
-        initializer = self.kernel_initializer
-        values = initializer(shape, dtype=dtype)
-        if self.legacy_init or not isinstance(initializer, keras.initializers.VarianceScaling):
+        values = self.kernel_initializer(shape, dtype=dtype)
+        if self.legacy_init:
             return values
-        patch, area = shape[-2], math.prod(self.kernel_size)
-        drawn = math.prod(shape[:-2]) * np.array([patch, self.filters])  # Keras's fans of `shape`
-        wanted = np.array([patch, area * self.filters])  # a convolution's
-        parts = {"fan_in": [1, 0], "fan_out": [0, 1], "fan_avg": [0.5, 0.5]}[initializer.mode]
-        return values * math.sqrt((drawn @ parts) / (wanted @ parts))
+        count, patch = math.prod(shape[:-2]), shape[-2]
+        drawn = (count * patch, count * self.filters)  # Keras's fans of `shape`
+        wanted = (patch, math.prod(self.kernel_size) * self.filters)
+        return with_fans(self.kernel_initializer, values, drawn, wanted)
 
 
 def _pair(values: tuple[int, ...]) -> Pair:
@@ -237,7 +204,7 @@ class LocallyConnected1D(LocallyConnected):
     kernels, kernel_size * channels, filters)`.
 
     Example:
-        >>> LocallyConnected1D(8, 3)(np.ones((2, 16, 4), "float32")).shape
+        >>> LocallyConnected1D(8, 3)(ops.ones((2, 16, 4))).shape
         TensorShape([2, 14, 8])
     """
 
@@ -267,11 +234,9 @@ class LocallyConnected2D(LocallyConnected):
         kernel_initializer: Initial kernels. One that scales with fans (glorot, he, lecun) takes
             those of a convolution.
         bias_initializer: Initial biases.
-        kernel_regularizer: Penalty on the kernel.
-        bias_regularizer: Penalty on the bias.
-        activity_regularizer: Penalty on the output.
-        kernel_constraint: Projection of the kernel after each update.
-        bias_constraint: Projection of the bias after each update.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties on the kernel, on the
+            bias and on the output.
+        kernel_constraint, bias_constraint: Projections of kernel and bias after each update.
         implementation: Ignored with a warning: an argument of Keras 2.
         dilation_rate: Steps from one pixel of a patch to the next; one integer or two.
         tile: The kernels repeat every `tile` positions, as in a tiled convolution: 1 is an ordinary
@@ -284,8 +249,7 @@ class LocallyConnected2D(LocallyConnected):
 
     Attributes:
         kernel: Shape `(rows, columns, patch, filters)`, where `patch` runs over the kernel's
-            height, width and channels, in this order in both data formats; reshape it to look at
-            filters.
+            height, width and channels, in this order in both data formats.
         bias: Shape `(rows, columns, filters)`, or `None`.
 
     Raises:
@@ -302,7 +266,7 @@ class LocallyConnected2D(LocallyConnected):
 
     Example:
         >>> layer = LocallyConnected2D(16, 3, activation="relu")
-        >>> layer(np.ones((2, 14, 14, 4), "float32")).shape
+        >>> layer(ops.ones((2, 14, 14, 4))).shape
         TensorShape([2, 12, 12, 16])
         >>> layer.kernel.shape
         TensorShape([12, 12, 36, 16])

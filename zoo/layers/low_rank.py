@@ -1,7 +1,5 @@
 """A layer between convolution and locally connected layer: weights mixed from a few kernels."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +8,7 @@ import keras
 from keras import ops
 
 from zoo import arguments as check
+from zoo.layers.base import checked_spans, with_fans
 
 COMBININGS = ("factored", "free")
 
@@ -23,9 +22,9 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
     `LocallyConnected2D`. It is computed as one convolution with `rank` times `filters` channels
     and a weighted sum of its outputs.
 
-    All weights of the mixture start equal, so that training starts from a convolution, with a
-    convolution's variance: the banks of a `VarianceScaling` initializer are drawn with the fans of
-    one bank, and wider where the softmax averages them.
+    All weights of the mixture start equal, so that training starts from a convolution, with its
+    variance: a `VarianceScaling` initializer draws the banks with the fans of one bank, and wider
+    where the softmax averages them.
 
     In the paper the bias is a sum of terms for row, column and channel. Here each bank has its own,
     mixed by the same weights as its kernel, so that both ends of the spectrum are exact.
@@ -38,13 +37,10 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
         data_format: "channels_last" or "channels_first"; `None` is Keras's own setting.
         activation: A Keras activation.
         use_bias: Add a bias.
-        kernel_initializer: How the banks start.
-        bias_initializer: How the banks' biases start.
-        kernel_regularizer: Regularizer of the banks.
-        bias_regularizer: Regularizer of the banks' biases.
-        activity_regularizer: Regularizer of the output.
-        kernel_constraint: Constraint on the banks.
-        bias_constraint: Constraint on the banks' biases.
+        kernel_initializer, bias_initializer: How the banks and their biases start.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties on the banks, on their
+            biases and on the output.
+        kernel_constraint, bias_constraint: Projections of banks and biases after each update.
         dilation_rate: Steps from one pixel that a kernel sees to the next, each way.
         rank: Number of banks.
         combining: "factored": the weights are a softmax over the banks of a term for the row plus
@@ -119,7 +115,7 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Make the banks, and the weights that mix them at each position."""
-        self._check_input(input_shape)
+        checked_spans(self.banks, input_shape, self._channels_last(input_shape)[1:3])
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
         shape = self._channels_last(input_shape)
         self.banks.build(shape)
@@ -144,11 +140,10 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
         return self.activation(ops.transpose(y, (0, 3, 1, 2)) if channels_first else y)
 
     def combining_weights(self) -> Any:
-        """What each position takes of each bank.
+        """Give what each position takes of each bank.
 
         Returns:
-            Tensor of shape `(rows, columns, rank)`; `(1, 1, 1)` where there is a single bank of
-            weight 1.
+            `(rows, columns, rank)`; `(1, 1, 1)` where there is a single bank of weight 1.
 
         Example:
             >>> layer = LowRankLocallyConnected2D(16, 3, rank=4)
@@ -191,25 +186,6 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
         batch, *sides = shape
         return (batch, *sides[1:], sides[0]) if self.data_format == "channels_first" else (*shape,)
 
-    def _check_input(self, input_shape: Sequence[int | None]) -> None:
-        if None in input_shape[1:]:
-            raise ValueError(
-                "Every position mixes the banks in its own way, so height, width and channels "
-                f"must be known: received the input shape {tuple(input_shape)}. Give the model's "
-                "input a full shape, or use a convolution."
-            )
-        sides = self._channels_last(input_shape)[1:3]
-        kernel, dilation = self.banks.kernel_size, self.banks.dilation_rate
-        spans = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
-        if self.banks.padding == "valid" and any(
-            side < span for side, span in zip(sides, spans, strict=True)
-        ):
-            raise ValueError(
-                f"`kernel_size`={kernel} with `dilation_rate`={dilation} spans {tuple(spans)} "
-                f"pixels, more than the input shape {tuple(input_shape)} has. Give larger inputs, "
-                "a smaller `kernel_size`, or padding='same'."
-            )
-
     def _add_combining(self, name: str, shape: tuple[int, ...], initializer: Any) -> Any:
         # Kept out of the autocast: half precision would blur the softmax, and it is small.
         return self.add_weight(
@@ -218,13 +194,8 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
 
     def _initial_kernel(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """Draw all banks, so that their mixture has the variance of a convolution's kernel."""
-        initializer = self.kernel_initializer
-        values = initializer(shape, dtype=dtype)
-        if not isinstance(initializer, keras.initializers.VarianceScaling):
-            return values
         fan_in, fan_out = math.prod(shape[:3]), math.prod(shape[:2]) * self.filters  # of one bank
-        parts = {"fan_in": (1, 0), "fan_out": (0, 1), "fan_avg": (0.5, 0.5)}[initializer.mode]
-        drawn = parts[0] * fan_in + parts[1] * fan_out * self.rank
-        wanted = parts[0] * fan_in + parts[1] * fan_out
+        drawn, wanted = (fan_in, fan_out * self.rank), (fan_in, fan_out)
         averaged = self.rank if self.combining == "factored" else 1
-        return values * math.sqrt(drawn / wanted * averaged)
+        values = self.kernel_initializer(shape, dtype=dtype)
+        return with_fans(self.kernel_initializer, values, drawn, wanted, averaged)

@@ -1,19 +1,16 @@
 """Two batches as one, so that a shared trunk runs once, and what is between them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
 from keras import ops
 
+from zoo.layers.base import SameShape
+
 
 @keras.saving.register_keras_serializable("zoo")
 class Stack(keras.layers.Layer):
     """Put two batches of the same size one after the other.
-
-    Args:
-        **kwargs: As `keras.layers.Layer` takes them.
 
     Example:
         >>> Stack()(ops.zeros((4, 8)), ops.ones((4, 8))).shape
@@ -38,9 +35,6 @@ class Stack(keras.layers.Layer):
 class Unstack(keras.layers.Layer):
     """Take the two batches apart that `Stack` put together.
 
-    Args:
-        **kwargs: As `keras.layers.Layer` takes them.
-
     Example:
         >>> left, right = Unstack()(Stack()(ops.zeros((4, 8)), ops.ones((4, 8))))
         >>> left.shape, float(right[0, 0])
@@ -61,11 +55,8 @@ class Unstack(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("zoo")
-class AbsoluteDifference(keras.layers.Layer):
+class AbsoluteDifference(SameShape):
     """Give the absolute differences between two embeddings.
-
-    Args:
-        **kwargs: As `keras.layers.Layer` takes them.
 
     Example:
         >>> float(AbsoluteDifference()(ops.ones((1, 1)), 3 * ops.ones((1, 1)))[0, 0])
@@ -75,7 +66,3 @@ class AbsoluteDifference(keras.layers.Layer):
     def call(self, left: Any, right: Any) -> Any:
         """Give differences of the inputs' shape."""
         return ops.abs(left - right)
-
-    def compute_output_shape(self, left_shape: Any, right_shape: Any) -> Any:
-        """Give the shape of either."""
-        return left_shape

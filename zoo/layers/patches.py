@@ -1,7 +1,5 @@
 """Patches of images: what a kernel sees at each position."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any, NamedTuple
 

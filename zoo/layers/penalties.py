@@ -1,18 +1,17 @@
 """What is charged for a code: layers that add a term to the loss, and log it under its own name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
 from keras import ops
 
 from zoo import arguments as check
+from zoo.layers.base import SameShape
 
 SPARSITIES = ("l1", "kl")
 
 
-class Penalty(keras.layers.Layer):
+class Penalty(SameShape):
     """A layer that adds `weight` times a quantity to the loss, and logs the quantity.
 
     On JAX the quantity is in the loss alone: there Keras keeps no count for a layer that trains.
@@ -37,14 +36,6 @@ class Penalty(keras.layers.Layer):
         self.add_loss(self.weight * ops.mean(values))
         if self.meter is not None:
             self.meter.update_state(values)
-
-    def compute_output_shape(self, input_shape: Any, *_: Any) -> Any:
-        """Give the shape of the (first) input."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "weight": self.weight}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -91,13 +82,9 @@ class Sparsity(Penalty):
         self.charge(ops.broadcast_to(ops.sum(divergence), ops.shape(inputs)[:1]))
         return inputs
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "penalty": self.penalty, "target": self.target}
-
 
 @keras.saving.register_keras_serializable("zoo")
-class Perturbation(keras.layers.Layer):
+class Perturbation(SameShape):
     """While training, append to the batch a copy of it that is moved a little, at random.
 
     `Contraction`, further up, takes the copy off again.
@@ -127,14 +114,6 @@ class Perturbation(keras.layers.Layer):
             ops.shape(inputs), stddev=self.step, dtype=inputs.dtype, seed=self.seed_generator
         )
         return ops.concatenate([inputs, inputs + moves], axis=0)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Give the shape outside training."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "step": self.step, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -171,10 +150,6 @@ class Contraction(Penalty):
         codes, moved = ops.split(inputs, 2, axis=0)
         self.charge(ops.sum(ops.square((moved - codes) / self.step), axis=-1))
         return codes
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "step": self.step}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -213,7 +188,3 @@ class GaussianSampling(Penalty):
             return mean
         draws = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
         return mean + ops.exp(log_variance / 2) * draws
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "seed": self.seed}

@@ -1,11 +1,9 @@
 """The product of every position's patch with that position's kernel, and its gradient."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
@@ -15,8 +13,7 @@ from zoo.layers.patches import Pair, Window, fold, unfold
 MAX_PATCHES = 2**26
 """Most values of patches to hold at once (256 MB in float32); more are made part by part."""
 
-USUAL_BATCH = 64
-"""What a batch of unknown size is taken for."""
+USUAL_BATCH = 64  # what a batch of unknown size is taken for
 
 MAX_FUSED_PATCH = 16
 """Patches of up to so many values (3x3 pixels of one channel) are too small for matrix products.
@@ -27,34 +24,24 @@ is within the noise of the benchmark: two runs of `benchmarks/locally_connected.
 """
 
 
-def locally_connected(
-    inputs: Any,
-    kernel: Any,
-    bias: Any,
-    window: Window,
-    *,
-    order: tuple[int, ...],
-    paddings: tuple[Pair, ...],
-    region: Pair,
-    training: bool,
-) -> Any:
+class Plan(NamedTuple):
+    """How a layer goes over its inputs."""
+
+    window: Window
+    order: tuple[int, ...]  # the inputs' axes of rows, columns, examples and channels
+    paddings: tuple[Pair, ...]  # of rows and columns
+    region: Pair
+
+
+def locally_connected(inputs: Any, kernel: Any, bias: Any, plan: Plan, *, training: bool) -> Any:
     """Multiply the patch at each position by a kernel, and add a bias."""
-    static = (window, order, paddings, region)
     if training and kernel.shape[2] <= MAX_FUSED_PATCH and on_tensorflow():
-        return compiled(_layer, True, *static)(inputs, kernel, bias)
-    return _layer(inputs, kernel, bias, False, *static)
+        return compiled(_layer, True, plan)(inputs, kernel, bias)
+    return _layer(inputs, kernel, bias, False, plan)
 
 
-def _layer(
-    inputs: Any,
-    kernel: Any,
-    bias: Any,
-    fused: bool,
-    window: Window,
-    order: tuple[int, ...],
-    paddings: tuple[Pair, ...],
-    region: Pair,
-) -> Any:
+def _layer(inputs: Any, kernel: Any, bias: Any, fused: bool, plan: Plan) -> Any:
+    window, order, paddings, region = plan
     # Position by position the matrix products need no transposed patches.
     x = ops.transpose(inputs, order)
     if any(map(any, paddings)):

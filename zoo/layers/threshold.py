@@ -1,7 +1,5 @@
 """Scores of anomaly, and the threshold that calls some of them outliers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
@@ -14,9 +12,6 @@ class AnomalyThreshold(keras.layers.Layer):
 
     The threshold is the layer's one weight, so that it is saved and exported with a model. Rows
     that hold NaN are outliers.
-
-    Args:
-        **kwargs: As `keras.layers.Layer` takes them.
 
     Example:
         >>> layer = AnomalyThreshold()

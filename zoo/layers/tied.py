@@ -1,47 +1,32 @@
 """Layers that an encoder and its decoder share, the decoder with transposed weights."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
 from keras import ops
 
 from zoo import arguments as check
+from zoo.layers.base import Configured
 
 
-class Tied(keras.layers.Layer):
-    """A layer that also runs backwards, with the transpose of its kernel."""
+class Tied(Configured, keras.layers.Layer):
+    """A layer that also runs backwards, with the transpose of its kernel.
 
-    kernel: Any
+    Subclasses tell the `kernel_shape`, (..., size, outputs), for inputs of `size` channels, and go
+    `forth` by the kernel and `back` by its transpose.
+    """
 
     def __init__(
-        self,
-        use_bias: bool,
-        use_transposed_bias: bool,
-        input_dim: int | None = None,
-        **kwargs: Any,
+        self, use_bias: bool, use_transposed_bias: bool, input_dim: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.input_dim = input_dim if input_dim is None else check.integer("input_dim", input_dim)
         self.use_bias = check.flag("use_bias", use_bias)
         self.use_transposed_bias = check.flag("use_transposed_bias", use_transposed_bias)
 
-    def kernel_shape(self, size: int) -> tuple[int, ...]:
-        """Give the kernel's shape, for inputs of `size` channels: (..., size, outputs)."""
-        raise NotImplementedError
-
-    def forth(self, inputs: Any) -> Any:
-        """Apply the kernel."""
-        raise NotImplementedError
-
-    def back(self, inputs: Any) -> Any:
-        """Apply the kernel's transpose."""
-        raise NotImplementedError
-
     def build(self, input_shape: Any) -> None:
         """Create the kernel, by the shape that the way forth takes."""
-        self.input_dim = self.input_dim or input_shape[-1]
+        self.input_dim = self.input_dim or input_shape[-1]  # saved: a decoder alone needs it
         self.kernel = self.add_weight(shape=self.kernel_shape(self.input_dim), name="kernel")
         size, outputs = self.kernel.shape[-2:]
         self.bias = self.transposed_bias = None
@@ -63,15 +48,6 @@ class Tied(keras.layers.Layer):
         size = self.kernel.shape[-2 if transposed else -1]
         return keras.KerasTensor((*inputs.shape[:-1], size), dtype=self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments; a decoder loaded alone needs the inputs' size."""
-        own = {
-            "use_bias": self.use_bias,
-            "use_transposed_bias": self.use_transposed_bias,
-            "input_dim": self.input_dim,
-        }
-        return {**super().get_config(), **own}
-
 
 @keras.saving.register_keras_serializable("zoo")
 class TiedDense(Tied):
@@ -79,8 +55,7 @@ class TiedDense(Tied):
 
     Args:
         units: Number of outputs.
-        use_bias: Whether the way forth has a bias.
-        use_transposed_bias: Whether the way back has one.
+        use_bias, use_transposed_bias: Whether the way forth, and the way back, has a bias.
         input_dim: Size of the inputs' last axis; `None` takes the first ones', which go forth.
         **kwargs: As `keras.layers.Layer` takes them.
 
@@ -113,10 +88,6 @@ class TiedDense(Tied):
         """Multiply by the kernel's transpose."""
         return ops.matmul(inputs, ops.transpose(self.kernel))
 
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "units": self.units}
-
 
 @keras.saving.register_keras_serializable("zoo")
 class TiedConv2D(Tied):
@@ -128,8 +99,7 @@ class TiedConv2D(Tied):
     Args:
         filters: Number of outputs.
         kernel_size: Side of the kernel.
-        use_bias: Whether the way forth has a bias.
-        use_transposed_bias: Whether the way back has one.
+        use_bias, use_transposed_bias: Whether the way forth, and the way back, has a bias.
         input_dim: Size of the inputs' last axis; `None` takes the first ones', which go forth.
         **kwargs: As `keras.layers.Layer` takes them.
 
@@ -167,10 +137,6 @@ class TiedConv2D(Tied):
     def back(self, inputs: Any) -> Any:
         """Convolve by the kernel's transpose."""
         return ops.conv_transpose(inputs, self.kernel, strides=1, padding="same")
-
-    def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments."""
-        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size}
 
 
 @keras.saving.register_keras_serializable("zoo")

@@ -1,7 +1,5 @@
 """How alike two images are, as Keras metrics."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
@@ -19,8 +17,7 @@ class ImageMetric(keras.metrics.MeanMetricWrapper):
 
     Args:
         max_value: Range of the pixels.
-        name: The metric's name.
-        dtype: Of its computations.
+        name, dtype: As `keras.metrics.Metric` takes them.
 
     Raises:
         ValueError: If `max_value` is not above 0.
@@ -46,8 +43,7 @@ class PSNR(ImageMetric):
 
     Args:
         max_value: Range of the pixels.
-        name: The metric's name.
-        dtype: Of its computations.
+        name, dtype: As `keras.metrics.Metric` takes them.
 
     Raises:
         ValueError: If `max_value` is not above 0.
@@ -75,8 +71,7 @@ class PricedPSNR(PSNR):
 
     Args:
         price: In decibels.
-        name: The metric's name.
-        dtype: Of its computations.
+        name, dtype: As `keras.metrics.Metric` takes them.
 
     Example:
         >>> metric = PricedPSNR(3.0)
@@ -108,8 +103,7 @@ class SSIM(ImageMetric):
 
     Args:
         max_value: Range of the pixels.
-        name: The metric's name.
-        dtype: Of its computations.
+        name, dtype: As `keras.metrics.Metric` takes them.
 
     Raises:
         ValueError: If `max_value` is not above 0.

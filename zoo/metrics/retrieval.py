@@ -1,7 +1,5 @@
 """How well nearest neighbours among embeddings are of the same class."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from zoo import arguments as check
 
 
 def recall_at_k(embeddings: Any, labels: Any, k: int = 1, *, metric: str = "euclidean") -> float:
-    """Give the share of examples that have one of their class among their k nearest others.
+    """Give the share, in [0, 1], of examples with one of their class among their k nearest others.
 
     Args:
         embeddings: (examples, embedding_dim).
@@ -20,9 +18,6 @@ def recall_at_k(embeddings: Any, labels: Any, k: int = 1, *, metric: str = "eucl
             neighbours of others only.
         k: Number of neighbours.
         metric: Name of a distance that scikit-learn's `NearestNeighbors` knows.
-
-    Returns:
-        The share, in [0, 1].
 
     Raises:
         ValueError: If shapes do not fit, an embedding is not finite, no class has two examples, or
@@ -48,8 +43,7 @@ def mean_average_precision(embeddings: Any, labels: Any, *, metric: str = "eucli
 
     Args:
         embeddings: (examples, embedding_dim).
-        labels: Class of each example, (examples,). Examples that are alone in their class are only
-            ranked.
+        labels: Class of each example, (examples,). Those alone in their class are only ranked.
         metric: Name of a distance that scikit-learn's `pairwise_distances` knows.
 
     Returns:
@@ -67,20 +61,14 @@ def mean_average_precision(embeddings: Any, labels: Any, *, metric: str = "eucli
     for distances in pairwise_distances_chunked(embeddings, metric=metric):
         rows = np.arange(start, start + len(distances))
         for row, own in zip(rows[asked[rows]], distances[asked[rows]], strict=True):
-            total += _average_precision(
-                np.delete(own, row), np.delete(classes == classes[row], row)
-            )
+            same = classes == classes[row]
+            total += _average_precision(np.delete(own, row), np.delete(same, row))
         start += len(distances)
     return total / int(asked.sum())
 
 
 def n_way_accuracy(
-    support: Any,
-    support_labels: Any,
-    queries: Any,
-    query_labels: Any,
-    *,
-    metric: str = "euclidean",
+    support: Any, support_labels: Any, queries: Any, query_labels: Any, *, metric: str = "euclidean"
 ) -> float:
     """Give queries the class whose examples are nearest on average; tell how often that is right.
 
@@ -126,12 +114,7 @@ def n_way_accuracy(
 
 
 def check_embeddings(embeddings: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Check embeddings and their labels.
-
-    Example:
-        >>> check_embeddings([[1, 2]], ["a"])
-        (array([[1, 2]]), array(['a'], dtype='<U1'))
-    """
+    """Check embeddings and their labels."""
     embeddings, labels = np.asarray(embeddings), np.asarray(labels)
     if embeddings.ndim != 2 or 0 in embeddings.shape:
         raise ValueError(

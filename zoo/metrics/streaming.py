@@ -1,7 +1,5 @@
 """Metrics of verification for `compile`: they count pairs as batches go by, and keep none."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -17,11 +15,11 @@ SOURCES = ("distances", "embeddings")
 class VerificationMetric(keras.metrics.Metric):
     """Counts of the distances of same and of different pairs, and what follows from them.
 
-    Distances are counted in equal bins over [0, `largest`]. So the memory does not grow with the
-    pairs, batches add up exactly, and the result is what `zoo.metrics` gives for distances that
-    are rounded to the bins. It is NaN as long as one of the two kinds of pairs has not been seen
-    (0 would be read as a result), and after a distance that is NaN, or a pair that is called
-    neither 0 nor 1. `fit` goes on with NaN, and callbacks never take it for the best value.
+    Distances are counted in equal bins over [0, `largest`]: the memory does not grow with the
+    pairs, batches add up exactly, and the result is what `zoo.metrics` gives for distances rounded
+    to the bins. It is NaN until both kinds of pairs have been seen (0 would be read as a result),
+    and after a distance that is NaN, or a pair that is called neither 0 nor 1. `fit` goes on with
+    NaN, and callbacks never take it for the best value.
 
     Args:
         of: "distances": the model gives distances, (batch, 1), and labels are 1 for pairs of the
@@ -52,16 +50,7 @@ class VerificationMetric(keras.metrics.Metric):
         )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count the pairs of a batch.
-
-        Args:
-            y_true: Which pairs are the same, or classes; see the class.
-            y_pred: Distances, or embeddings.
-            sample_weight: How much each pair counts, (batch,) or (batch, 1). Embeddings take none.
-
-        Raises:
-            ValueError: If shapes do not fit, or embeddings come with weights.
-        """
+        """Count the pairs of a batch; weights, (batch,) or (batch, 1), are for distances only."""
         labels = _column("y_true", ops.convert_to_tensor(y_true))
         y_pred = ops.cast(y_pred, "float32")
         if self.of == "embeddings":
@@ -95,15 +84,12 @@ class VerificationMetric(keras.metrics.Metric):
         return ops.where(ops.all(totals > 0), self.of_shares(far, tar), math.nan)
 
     def of_shares(self, far: Any, tar: Any) -> Any:
-        """Give the metric.
+        """Give the metric, a scalar, of the shares of pairs that each bin holds.
 
         Args:
-            far: Share of the different pairs that each bin holds, from near to far, (bins,): what
-                accepting it adds to the false accept rate.
-            tar: The same of the same pairs, which adds to the true accept rate.
-
-        Returns:
-            A scalar.
+            far: Of the different pairs, from near to far, (bins,): what accepting the bin adds to
+                the false accept rate.
+            tar: Of the same pairs: what it adds to the true accept rate.
         """
         raise NotImplementedError
 
@@ -117,13 +103,10 @@ class VerificationAUC(VerificationMetric):
     """The probability that a same pair is nearer than a different one, ties counted half.
 
     It differs from `zoo.metrics.roc_auc` by as much as distances in one bin, which count as equal.
-    For the arguments and for NaN see `VerificationMetric`.
+    For NaN see `VerificationMetric`.
 
     Args:
-        of: What the model gives: "distances" or "embeddings".
-        bins: Number of bins.
-        largest: The largest distance to tell from others.
-        name: The metric's name.
+        of, bins, largest, name: As `VerificationMetric` takes them.
 
     Raises:
         ValueError: If an argument is illegal.
@@ -157,13 +140,10 @@ class VerificationEER(VerificationMetric):
     """The error rate at which as many different pairs are accepted as same ones are rejected.
 
     As in `zoo.metrics.equal_error_rate`, straight lines join the points of the ROC curve, here one
-    a bin. For the arguments and for NaN see `VerificationMetric`.
+    a bin. For NaN see `VerificationMetric`.
 
     Args:
-        of: What the model gives: "distances" or "embeddings".
-        bins: Number of bins.
-        largest: The largest distance to tell from others.
-        name: The metric's name.
+        of, bins, largest, name: As `VerificationMetric` takes them.
 
     Raises:
         ValueError: If an argument is illegal.

@@ -4,8 +4,6 @@ Everywhere 1 means the same, and a small distance speaks for it. A pair is accep
 the same, where its distance is at most a threshold.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,8 +35,8 @@ def roc_auc(same: Any, distances: Any) -> float:
     """Give the probability that a same pair is nearer than a different one, ties counted half.
 
     Args:
-        same: 1 for pairs of the same class, 0 for others, (pairs,).
-        distances: Of the pairs, (pairs,).
+        same: 1 for pairs of the same class, 0 for others, (pairs,) or (pairs, 1).
+        distances: Of the pairs, (pairs,) or (pairs, 1).
 
     Returns:
         Area under the ROC curve, in [0, 1].
@@ -48,7 +46,7 @@ def roc_auc(same: Any, distances: Any) -> float:
             the two is missing.
 
     Example:
-        >>> roc_auc([1, 1, 0, 0], [0.1, 0.4, 0.3, 0.9])
+        >>> roc_auc([True, True, False, False], [[0.1], [0.4], [0.3], [0.9]])
         0.75
     """
     same, distances = check_pairs(same, distances)
@@ -59,8 +57,7 @@ def equal_error_rate(same: Any, distances: Any) -> tuple[float, OperatingPoint]:
     """Give the error rate at which as many different pairs are accepted as same ones are rejected.
 
     Args:
-        same: 1 for pairs of the same class, 0 for others, (pairs,).
-        distances: Of the pairs, (pairs,).
+        same, distances: As `roc_auc` takes them.
 
     Returns:
         The rate, in [0, 1], where the straight lines between the points of the ROC curve cross the
@@ -70,8 +67,7 @@ def equal_error_rate(same: Any, distances: Any) -> tuple[float, OperatingPoint]:
         ValueError: As `roc_auc` does.
 
     Example:
-        >>> rate, point = equal_error_rate([1, 1, 0, 0], [0.1, 0.4, 0.3, 0.9])
-        >>> rate, point
+        >>> equal_error_rate([1, 1, 0, 0], [0.1, 0.4, 0.3, 0.9])
         (0.5, OperatingPoint(threshold=0.3, far=0.5, tar=0.5))
     """
     far, tar, thresholds = _curve(same, distances)
@@ -87,8 +83,7 @@ def tar_at_far(same: Any, distances: Any, far: float) -> OperatingPoint:
     """Give the point of the ROC curve that accepts most same pairs, and at most `far` others.
 
     Args:
-        same: 1 for pairs of the same class, 0 for others, (pairs,).
-        distances: Of the pairs, (pairs,).
+        same, distances: As `roc_auc` takes them.
         far: False accept rate, in [0, 1). Fewer than `1 / far` different pairs cannot tell rates so
             low: then the point accepts none of them.
 
@@ -108,12 +103,7 @@ def tar_at_far(same: Any, distances: Any, far: float) -> OperatingPoint:
 
 
 def check_pairs(same: Any, distances: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Check labels and distances of pairs.
-
-    Example:
-        >>> check_pairs([True, False], [[0.5], [2]])
-        (array([1, 0]), array([0.5, 2. ]))
-    """
+    """Check labels and distances of pairs; give integers and floats, (pairs,)."""
     same, distances = np.asarray(same), np.asarray(distances, np.float64)
     if same.size != distances.size or max(same.shape, default=0) != same.size:
         raise ValueError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 from zoo import arguments as check
@@ -72,8 +71,8 @@ def dense_autoencoder(
     Args:
         input_shape: Height, width and channels of images, or `(size,)` of vectors; float32.
         latent_dim: Number of values in a code.
-        hidden_units: Number of units, one entry a layer between input and code; the decoder has
-            the same layers in reverse. May be empty.
+        hidden_units: Units of each layer between input and code, in reverse between code and
+            output. May be empty.
         kind: "plain"; "denoising" (inputs are damaged in training only); "sparse" (units of the
             code are charged for being active); "contractive" (codes are charged for moving with
             the inputs); "variational" (codes are drawn from distributions, which are charged for
@@ -90,14 +89,12 @@ def dense_autoencoder(
         tied: The decoder's kernels are the encoder's, transposed. Save such a model itself: Keras
             writes `.keras` files of other models made of both its halves, but does not load them.
         activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize between each hidden linear operation, whose bias then goes, and its
-            activation.
+        batch_norm: Normalize before each hidden activation; the biases there go.
         dropout: Rate in [0, 1) after each hidden layer.
         skip_connections: Make the hidden layers residual; nothing bypasses the code.
         data_range: "unit", values in [0, 1]; "real", any values; "binary", values in [0, 1] that
             are probabilities of being 1, for which the loss is binary cross-entropy.
-        output_activation: Of the last layer; `None` follows `data_range`: sigmoid, or linear for
-            "real".
+        output_activation: `None` follows `data_range`: sigmoid, or linear for "real".
         linear: Leave every activation out: the code then spans what principal components span.
         name: The model's name.
 
@@ -111,9 +108,8 @@ def dense_autoencoder(
         ValueError: If an argument is illegal.
 
     Reference:
-        Hinton and Salakhutdinov, 2006; Vincent et al., 2010 (denoising, tied weights); Rifai et
-        al., 2011 (contractive); Kingma and Welling, 2013 (variational); Ballé et al., 2016
-        (compression).
+        Hinton and Salakhutdinov, 2006; Vincent et al., 2010 (denoising, tied); Rifai et al., 2011
+        (contractive); Kingma and Welling, 2013 (variational); Ballé et al., 2016 (compression).
 
     Example:
         >>> model = dense_autoencoder((28, 28, 1), 30, hidden_units=(1000, 500, 250))
@@ -201,8 +197,7 @@ def conv_autoencoder(
     """Squeeze images through a narrow code, and rebuild them, by a cascade down and one up.
 
     Each block of the encoder halves the image (rounded up); the decoder doubles it and cuts off
-    what is too much, so that what comes out is of the size that went in, whatever that is. Kinds
-    and their penalties are those of `dense_autoencoder`.
+    what is too much, so that images of any size come out as large as they went in.
 
     Args:
         input_shape: Height, width and channels of the images; float32.
@@ -212,32 +207,21 @@ def conv_autoencoder(
         kernel_size: Side of the kernels, in pixels.
         pooling: What halves the images: "max" or "average" over 2x2 pixels, or "stride", a
             convolution of stride 2.
-        kind: See `dense_autoencoder`.
-        noise: See `dense_autoencoder`.
-        noise_level: See `dense_autoencoder`.
-        sparsity: See `dense_autoencoder`.
-        penalty_weight: See `dense_autoencoder`.
-        beta: See `dense_autoencoder`.
-        tied: See `dense_autoencoder`; strided pooling has kernels of its own.
+        kind, noise, noise_level, sparsity, penalty_weight, beta: As `dense_autoencoder` takes them.
+        tied: As `dense_autoencoder` takes it; strided pooling has kernels of its own.
         activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize between each convolution, whose bias then goes, and its activation.
+        batch_norm: Normalize before each activation; the biases there go.
         dropout: Rate in [0, 1), below the code.
         skip_connections: Make the blocks residual; nothing bypasses the code.
-        data_range: See `dense_autoencoder`.
-        output_activation: See `dense_autoencoder`.
+        data_range, output_activation: As `dense_autoencoder` takes them.
         name: The model's name.
 
     Returns:
-        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, to
-        `reconstruction` (`probabilities` if binary), of the same shape. Its layers `encoder` (to
-        `latent`, `(batch, latent_dim)`, float32) and `decoder` are models of their own;
-        `zoo.features(model, ["encoder", "decoder"])` gives both outputs.
+        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, with the
+        outputs and the halves that `dense_autoencoder`'s has.
 
     Raises:
         ValueError: If an argument is illegal.
-
-    Reference:
-        Masci et al., 2011; for the kinds see `dense_autoencoder`.
 
     Example:
         >>> model = conv_autoencoder((29, 31, 3), 16, filters=(8, 16, 32))
@@ -274,19 +258,12 @@ def conv_autoencoder(
     x = ends.prepared(image)
     kernels = _tied_convs(filters, convs, kernel_size, batch_norm) if tied else []
     forth, back = iter(kernels), _transposed(kernels)
+    down: dict[str, Any] = dict(pooling=pooling, pool_padding="same", conv_layers=forth)
+    up: dict[str, Any] = dict(pooling=None, conv_layers=back)
     sizes = []
     for index, (width, count) in enumerate(zip(filters, convs, strict=True), start=1):
         sizes.append(x.shape[1:3])
-        x = conv_block(
-            x,
-            width,
-            convs=count,
-            pooling=pooling,
-            pool_padding="same",
-            conv_layers=list(islice(forth, count)),
-            name=f"block{index}",
-            **block,
-        )
+        x = conv_block(x, width, convs=count, name=f"block{index}", **block, **down)
     smallest = x.shape[1:]
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dropout(dropout, name="dropout")(x) if dropout else x
@@ -312,15 +289,7 @@ def conv_autoencoder(
         # The last convolution of the last block is the output's.
         width, count = filters[max(index - 2, 0)], convs[index - 1] - (index == 1)
         if count:
-            x = conv_block(
-                x,
-                width,
-                convs=count,
-                pooling=None,
-                conv_layers=list(islice(back, count)),
-                name=f"decode{index}",
-                **block,
-            )
+            x = conv_block(x, width, convs=count, name=f"decode{index}", **block, **up)
     last = layers.Conv2D(image.shape[-1], kernel_size, padding="same", name="output")
     x = next(back, last)(x)
     return ends.join(encoder, codes, x, name=name, tied=tied)
@@ -334,14 +303,10 @@ def _dense_layers(
     for index, units in enumerate((*hidden_units, latent_dim), start=1):
         is_code = index > len(hidden_units)
         name = "code" if is_code else f"dense{index}"
-        bias = is_code or not batch_norm
-        if tied:
-            back = index == 1 or not batch_norm  # the first one's way back makes the output
-            made.append(
-                zoo_layers.TiedDense(units, use_bias=bias, use_transposed_bias=back, name=name)
-            )
-        else:
-            made.append(layers.Dense(units, use_bias=bias, name=name))
+        # The first one's way back makes the output.
+        back = dict(use_transposed_bias=index == 1 or not batch_norm) if tied else {}
+        layer = zoo_layers.TiedDense if tied else layers.Dense
+        made.append(layer(units, use_bias=is_code or not batch_norm, name=name, **back))
     return made
 
 
@@ -349,22 +314,14 @@ def _tied_convs(
     filters: Sequence[int], convs: Sequence[int], kernel_size: int, batch_norm: bool
 ) -> list[keras.Layer]:
     """Make the encoder's convolutions; batch normalization replaces biases."""
-    widths = [
-        (width, f"block{block}_conv{index}")
-        for block, (width, count) in enumerate(zip(filters, convs, strict=True), start=1)
-        for index in range(1, count + 1)
-    ]
-    return [
-        zoo_layers.TiedConv2D(
-            width,
-            kernel_size,
-            use_bias=not batch_norm,
+    made: list[keras.Layer] = []
+    for block, (width, count) in enumerate(zip(filters, convs, strict=True), start=1):
+        for index in range(1, count + 1):
             # The first one's way back makes the output.
-            use_transposed_bias=not batch_norm or name == widths[0][1],
-            name=name,
-        )
-        for width, name in widths
-    ]
+            biases = dict(use_bias=not batch_norm, use_transposed_bias=not (batch_norm and made))
+            name = f"block{block}_conv{index}"
+            made.append(zoo_layers.TiedConv2D(width, kernel_size, name=name, **biases))
+    return made
 
 
 def _transposed(forth: Sequence[keras.Layer]) -> Iterator[Any]:

@@ -93,16 +93,15 @@ def cascade_cnn(
         strides: Stride of each block's first convolution.
         padding: "same" or "valid".
         pooling: What closes a block: "max" or "average" over 2x2 pixels, or "stride", a
-            convolution of stride 2.
+            convolution of stride 2 (Springenberg et al., 2014, https://arxiv.org/abs/1412.6806).
         head: What makes a vector of the last block: "flatten", "global_average" or "global_max".
         dense_units: Number of units, one entry a dense layer; may be empty.
         activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize between each linear operation, whose bias then goes, and its
-            activation.
+        batch_norm: Normalize before each hidden activation; the biases there go.
         dropout: Rate in [0, 1) after each dense layer, or after the head where there is none.
-        skip_connections: Make the blocks residual; needs "same" padding.
-        classifier_activation: Activation of the last layer: "softmax", "sigmoid", or "linear",
-            which gives logits.
+        skip_connections: Make the blocks residual (He et al., 2015,
+            https://arxiv.org/abs/1512.03385); needs "same" padding.
+        classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
         name: The model's name.
 
     Returns:
@@ -148,7 +147,7 @@ def cascade_cnn(
     for index, (size, count) in enumerate(zip(filters, convs, strict=True), start=1):
         x = conv_block(x, size, convs=count, name=f"block{index}", **block)
     x = getattr(layers, HEADS[head])(name=head)(x)
-    x = _dense_layers(x, dense_units, activation, batch_norm, dropout, skip_connections=False)
+    x = _dense_layers(x, dense_units, dropout, activation=activation, batch_norm=batch_norm)
     return keras.Model(image, classifier_head(x, num_classes, classifier_activation), name=name)
 
 
@@ -178,20 +177,17 @@ def mlp(
         num_classes: Number of classes; 0 builds the headless model, whose output are features.
         hidden_units: Number of units, one entry a hidden layer.
         activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize between each linear operation, whose bias then goes, and its
-            activation.
+        batch_norm: Normalize before each hidden activation; the biases there go.
         dropout: Rate in [0, 1) after each hidden layer.
         skip_connections: Add each hidden layer's input, projected where the widths differ, before
             its activation.
-        classifier_activation: Activation of the last layer: "softmax", "sigmoid", or "linear",
-            which gives logits.
+        classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
         name: The model's name.
 
     Returns:
-        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, or
-        `features`, `(batch, *input_shape)`, to `probabilities` (`logits` with a linear
-        classifier), `(batch, num_classes)`, or, headless, to `features` (of images) or `hidden`,
-        `(batch, size)`.
+        An uncompiled Functional model from `image` or `features`, `(batch, *input_shape)`, to
+        `probabilities` (`logits` with a linear classifier), `(batch, num_classes)`, or, headless,
+        to `features` (of images) or `hidden`, `(batch, size)`.
 
     Raises:
         ValueError: If an argument is illegal.
@@ -203,37 +199,24 @@ def mlp(
     input_shape = check.integers("input_shape", input_shape)
     num_classes = check.integer("num_classes", num_classes, minimum=0)
     hidden_units = check.integers("hidden_units", hidden_units)
-    check.activation("activation", activation)
-    check.flag("batch_norm", batch_norm)
-    check.flag("skip_connections", skip_connections)
+    block = dict(
+        activation=check.activation("activation", activation),
+        batch_norm=check.flag("batch_norm", batch_norm),
+        skip_connection=check.flag("skip_connections", skip_connections),
+    )
     if len(input_shape) > 3:
         raise ValueError(f"`input_shape` must have 1 to 3 sizes, received {input_shape}.")
 
     inputs = keras.Input(input_shape, name="image" if len(input_shape) == 3 else "features")
     x = layers.Flatten(name="flatten")(inputs)
-    x = _dense_layers(x, hidden_units, activation, batch_norm, dropout, skip_connections)
+    x = _dense_layers(x, hidden_units, dropout, **block)
     names = {} if len(input_shape) == 3 else {"features": "hidden"}  # the input has the name
     outputs = classifier_head(x, num_classes, classifier_activation, **names)
     return keras.Model(inputs, outputs, name=name)
 
 
-def _dense_layers(
-    x: Any,
-    units: Sequence[int],
-    activation: Any,
-    batch_norm: bool,
-    dropout: float,
-    skip_connections: bool,
-) -> Any:
+def _dense_layers(x: Any, units: Sequence[int], dropout: float, **block: Any) -> Any:
     dropout = check.rate("dropout", dropout)
     for index, size in enumerate(units, start=1):
-        x = dense_block(
-            x,
-            size,
-            activation=activation,
-            batch_norm=batch_norm,
-            dropout=dropout,
-            skip_connection=skip_connections,
-            name=f"dense{index}",
-        )
+        x = dense_block(x, size, dropout=dropout, name=f"dense{index}", **block)
     return layers.Dropout(dropout, name="dropout")(x) if dropout and not units else x

@@ -9,7 +9,7 @@ from zoo import arguments as check
 from zoo._lazy import keras, layers
 from zoo.models.cascade import HEADS as TRUNK_HEADS
 from zoo.models.cascade import cascade_cnn
-from zoo.models.face import face_cnn
+from zoo.models.face import face_cnn, fixed_image
 from zoo.models.siamese import embedding, siamese
 from zoo.registry import register
 
@@ -58,11 +58,10 @@ def siamese_cnn(
         convs_per_block: As `zoo.cascade_cnn` takes it, like the arguments below.
         kernel_size: Side of the kernels, in pixels.
         pooling: What closes a block: "max", "average" or "stride".
-        trunk_head: What makes a vector of the last block: "flatten", "global_average" or
-            "global_max".
+        trunk_head: Makes a vector of the last block: "flatten", "global_average" or "global_max".
         embedding_dim: Number of units of a linear layer above; 0 takes the vector as it is.
         activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize between each convolution and its activation.
+        batch_norm: Normalize before each activation.
         dropout: Rate in [0, 1) below the embedding.
         skip_connections: Make the blocks residual.
         name: The model's name.
@@ -129,17 +128,13 @@ def koch_siamese(
     """Tell whether two drawings are of one character, as Koch's network does.
 
     Four convolutions without padding, the first three with 2x2 pooling, then a layer of sigmoids; a
-    weighted sum of the absolute differences of both sides gives the probability. By default it has
-    the paper's 38,951,745 weights. They begin as Keras's do, not by the paper's normal
-    distributions.
+    weighted sum of the absolute differences of both sides gives the probability. The weights, by
+    default the paper's 38,951,745, begin as Keras's do, not by the paper's normal distributions.
 
     Args:
         input_shape: Height, width and channels of the images, float32 in [0, 1].
-        num_classes: As `siamese_cnn` takes it.
-        head: As `siamese_cnn` takes it.
-        normalize: As `siamese_cnn` takes it.
-        filters: Number of filters of the four convolutions.
-        kernel_sizes: Sides of their kernels, in pixels.
+        num_classes, head, normalize: As `siamese_cnn` takes them.
+        filters, kernel_sizes: Number of filters, and side of the kernels, of each convolution.
         embedding_dim: Number of units of the layer above.
         activation: Of the convolutions: name of a Keras activation, or a callable.
         embedding_activation: Of the layer above.
@@ -160,14 +155,7 @@ def koch_siamese(
     embedding_dim = check.integer("embedding_dim", embedding_dim)
     activation = check.activation("activation", activation)
     embedding_activation = check.activation("embedding_activation", embedding_activation)
-    shape = check.image_shape("input_shape", input_shape)
-    smallest = _smallest_side(kernel_sizes)
-    if any(side is None or side < smallest for side in shape[:2]):
-        raise ValueError(
-            f"`input_shape` must have a fixed height and width of at least {smallest} pixels for "
-            f"these kernels, received {shape}. Resize the images, or choose smaller kernels."
-        )
-    image = x = keras.Input(shape, name="image")
+    image = x = fixed_image(input_shape, _smallest_side(kernel_sizes), "choose smaller kernels")
     for number, (count, size) in enumerate(zip(filters, kernel_sizes, strict=True), start=1):
         x = layers.Conv2D(count, size, activation=activation, name=f"conv{number}")(x)
         if number < 4:
@@ -182,9 +170,7 @@ def koch_siamese(
     task="verification",
     reference="Chopra, Hadsell and LeCun, Learning a Similarity Metric Discriminatively, with "
     "Application to Face Verification, 2005; Taigman et al., DeepFace, 2014 (the siamese network)",
-    variants={
-        "siamese_face_tiny": dict(first_filters=8, local_filters=8, embedding_dim=16),
-    },
+    variants={"siamese_face_tiny": dict(first_filters=8, local_filters=8, embedding_dim=16)},
 )
 def siamese_face(
     input_shape: Sequence[int | None] = (56, 46, 1),
@@ -209,19 +195,15 @@ def siamese_face(
 
     Args:
         input_shape: Height, width and channels of the images, float32 in [0, 1].
-        num_classes: As `siamese_cnn` takes it.
-        head: As `siamese_cnn` takes it.
-        metric: As `siamese_cnn` takes it.
-        shared_layers: As `siamese_cnn` takes it. (What `sharing` says is about positions.)
-        num_shared_blocks: As `zoo.face_cnn` takes it, like the arguments below.
-        num_local_blocks: Number of 3x3 layers above the blocks.
-        first_filters: Number of filters of the first block.
-        local_filters: Number of filters of the layers above.
-        sharing: How these share their weights over the image: "local", "low_rank" or "shared".
+        num_classes, head, metric, shared_layers: As `siamese_cnn` takes them.
+        num_shared_blocks, num_local_blocks: Numbers of blocks and of 3x3 layers above, as
+            `zoo.face_cnn` takes them, like the arguments below.
+        first_filters, local_filters: Numbers of filters of the first block and of the layers above.
+        sharing: How these share their weights over positions: "local", "low_rank" or "shared".
         rank: Number of kernels that "low_rank" mixes.
         embedding_dim: Number of units of the embedding, which is brought to length 1.
         activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize between each linear operation and its activation.
+        batch_norm: Normalize before each hidden activation.
         dropout: Rate in [0, 1) after the embedding.
         name: The model's name.
 
@@ -263,25 +245,16 @@ def _headed(
     name: str,
 ) -> keras.Model:
     """Put a head on a trunk."""
-    check.one_of("head", head, HEADS)
-    if head in ("distance", "logistic"):
-        return siamese(
-            trunk,
-            head=head,
-            metric=metric,
-            normalize=normalize,
-            shared_layers=shared_layers,
-            name=name,
-        )
-    if shared_layers is not None:
-        raise ValueError(
-            f"`shared_layers`={shared_layers!r} is for the heads 'distance' and 'logistic', which "
-            f"have two sides; received head={head!r}."
-        )
-    if head == "embedding":
-        return embedding(trunk, name=name)
-    return embedding(
-        trunk, num_classes=check.integer("num_classes", num_classes, minimum=2), name=name
+    if check.one_of("head", head, HEADS) in ("embedding", "proxies"):
+        if shared_layers is not None:
+            raise ValueError(
+                f"`shared_layers`={shared_layers!r} is for the heads 'distance' and 'logistic', "
+                f"which have two sides; received head={head!r}."
+            )
+        classes = 0 if head == "embedding" else check.integer("num_classes", num_classes, minimum=2)
+        return embedding(trunk, num_classes=classes, name=name)
+    return siamese(
+        trunk, head=head, metric=metric, normalize=normalize, shared_layers=shared_layers, name=name
     )
 
 

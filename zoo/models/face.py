@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo import arguments as check
 from zoo._lazy import keras, layers, zoo_layers
-from zoo.blocks import MOMENTUM, classifier_head, conv_block, dense_block
+from zoo.blocks import classifier_head, conv_block, dense_block
 from zoo.registry import register
 
 
@@ -36,8 +36,8 @@ def face_cnn(
 ) -> keras.Model:
     """Recognize faces that are aligned: what is looked for depends on where in the face it is.
 
-    Convolutions and pooling at the bottom find edges and corners anywhere. The layers above them
-    have other weights at each position, mixtures of a few, or, to compare, the same everywhere.
+    Convolutions and pooling at the bottom find edges and corners anywhere. The layers above have
+    other weights at each position, mixtures of a few, or, to compare, the same everywhere.
 
     Args:
         input_shape: Height, width and channels of the images, float32 in [0, 1].
@@ -51,11 +51,9 @@ def face_cnn(
         rank: Number of kernels that "low_rank" mixes.
         embedding_dim: Number of units of the dense layer below the classifier.
         activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize between each linear operation, whose bias then goes, and its
-            activation.
+        batch_norm: Normalize before each hidden activation; the biases there go.
         dropout: Rate in [0, 1) after the embedding.
-        classifier_activation: Activation of the last layer: "softmax", "sigmoid", or "linear",
-            which gives logits.
+        classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
         name: The model's name.
 
     Returns:
@@ -86,37 +84,24 @@ def face_cnn(
     layer = sharings[check.one_of("sharing", sharing, sharings)]
     rank = check.integer("rank", rank)
     embedding_dim = check.integer("embedding_dim", embedding_dim)
-    activation = check.activation("activation", activation)
-    batch_norm = check.flag("batch_norm", batch_norm)
+    options = dict(
+        activation=check.activation("activation", activation),
+        batch_norm=check.flag("batch_norm", batch_norm),
+    )
     dropout = check.rate("dropout", dropout)
 
-    image = x = _image(input_shape, 2**num_shared_blocks)
+    image = x = fixed_image(input_shape, 2**num_shared_blocks)
     for block in range(num_shared_blocks):
-        x = conv_block(
-            x,
-            first_filters << block,
-            activation=activation,
-            batch_norm=batch_norm,
-            name=f"shared{block + 1}",
-        )
+        x = conv_block(x, first_filters << block, name=f"shared{block + 1}", **options)
     mixture = dict(rank=rank) if sharing == "low_rank" else {}
     for block in range(num_local_blocks):
         prefix = f"local{block + 1}"
-        x = layer(
+        local = layer(
             local_filters, 3, padding="same", use_bias=not batch_norm, name=prefix, **mixture
-        )(x)
-        if batch_norm:
-            x = zoo_layers.BatchNormalization(momentum=MOMENTUM, name=f"{prefix}_bn")(x)
-        x = layers.Activation(activation, name=f"{prefix}_activation")(x)
+        )
+        x = dense_block(x, local_filters, layer=local, name=prefix, **options)
     x = layers.Flatten(name="flatten")(x)
-    x = dense_block(
-        x,
-        embedding_dim,
-        activation=activation,
-        batch_norm=batch_norm,
-        dropout=dropout,
-        name="embedding",
-    )
+    x = dense_block(x, embedding_dim, dropout=dropout, name="embedding", **options)
     x = x if num_classes else _normalized(x)
     return keras.Model(image, classifier_head(x, num_classes, classifier_activation), name=name)
 
@@ -152,22 +137,17 @@ def deepface(
     training images before it scales the vector to length 1; `features` are only scaled to length 1.
 
     Args:
-        input_shape: Height and width, 71 pixels or more, and channels of the images, float32 in
-            [0, 1].
-        num_classes: Number of people; 0 builds the headless model, whose output is the F7
-            representation.
+        input_shape: Height and width, at least 71, and channels of the images, float32 in [0, 1].
+        num_classes: Number of people; 0 gives the F7 representation in their place.
         filters: Number of filters of C1, C3, L4, L5 and L6.
         embedding_dim: Number of units of F7.
         activation: Name of a Keras activation, or a callable; of every layer but the last.
         dropout: Rate in [0, 1) after F7.
-        classifier_activation: Activation of the last layer: "softmax", "sigmoid", or "linear",
-            which gives logits.
+        classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
         name: The model's name.
 
     Returns:
-        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, to
-        `probabilities` (`logits` with a linear classifier), `(batch, num_classes)`, or to
-        `features` of length 1, `(batch, embedding_dim)`.
+        As `face_cnn` does.
 
     Raises:
         ValueError: If an argument is illegal, or the images are too small.
@@ -183,7 +163,7 @@ def deepface(
     activation = check.activation("activation", activation)
     dropout = check.rate("dropout", dropout)
 
-    image = x = _image(input_shape, 71)
+    image = x = fixed_image(input_shape, 71)
     x = layers.Conv2D(c1, 11, activation=activation, name="C1")(x)
     x = layers.MaxPooling2D(3, strides=2, padding="same", name="M2")(x)
     x = layers.Conv2D(c3, 9, activation=activation, name="C3")(x)
@@ -227,8 +207,7 @@ def deepid(
     coarse and of finer parts.
 
     Args:
-        input_shape: Height and width, 31 pixels or more, and channels of the images, float32 in
-            [0, 1].
+        input_shape: Height and width, at least 31, and channels of the images, float32 in [0, 1].
         num_classes: Number of people; 0 builds the headless model, whose output are the features.
         filters: Number of filters of the three convolutions and of the layer above them.
         region: Height and width of the neighbourhoods of positions in which the third convolution
@@ -236,14 +215,11 @@ def deepid(
         embedding_dim: Number of features.
         activation: Name of a Keras activation, or a callable; of every layer but the last.
         dropout: Rate in [0, 1) after the features.
-        classifier_activation: Activation of the last layer: "softmax", "sigmoid", or "linear",
-            which gives logits.
+        classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
         name: The model's name.
 
     Returns:
-        An uncompiled Functional model from `image`, `(batch, height, width, channels)`, to
-        `probabilities` (`logits` with a linear classifier), `(batch, num_classes)`, or to
-        `features`, `(batch, embedding_dim)`, which are not normalized.
+        As `face_cnn` does, but `features` are not normalized.
 
     Raises:
         ValueError: If an argument is illegal, or the images are too small.
@@ -266,30 +242,30 @@ def deepid(
         third = zoo_layers.LocallyConnected2D(
             conv3, 3, activation=activation, region=region, name="conv3"
         )
-    image = x = _image(input_shape, 31)
+    image = x = fixed_image(input_shape, 31)
     x = layers.Conv2D(conv1, 4, activation=activation, name="conv1")(x)
     x = layers.MaxPooling2D(2, name="pool1")(x)
     x = layers.Conv2D(conv2, 3, activation=activation, name="conv2")(x)
     x = layers.MaxPooling2D(2, name="pool2")(x)
     fine = layers.MaxPooling2D(2, name="pool3")(third(x))
     coarse = zoo_layers.LocallyConnected2D(conv4, 2, activation=activation, name="conv4")(fine)
-    parts = [
-        layers.Flatten(name="flatten_pool3")(fine),
-        layers.Flatten(name="flatten_conv4")(coarse),
-    ]
-    x = layers.Concatenate(name="join")(parts)
+    parts = {"flatten_pool3": fine, "flatten_conv4": coarse}
+    flat = [layers.Flatten(name=part_name)(part) for part_name, part in parts.items()]
+    x = layers.Concatenate(name="join")(flat)
     x = layers.Dense(embedding_dim, activation=activation, name="embedding")(x)
     x = layers.Dropout(dropout, name="embedding_dropout")(x)
     return keras.Model(image, classifier_head(x, num_classes, classifier_activation), name=name)
 
 
-def _image(input_shape: Sequence[int | None], smallest: int) -> Any:
+def fixed_image(
+    input_shape: Sequence[int | None], smallest: int, otherwise: str = "build another model"
+) -> Any:
     """Make the input of a model whose weights depend on the position."""
     shape = check.image_shape("input_shape", input_shape)
     if any(side is None or side < smallest for side in shape[:2]):
         raise ValueError(
             f"`input_shape` must have a fixed height and width of at least {smallest} pixels, "
-            f"received {shape}. Resize the images, or build another model."
+            f"received {shape}. Resize the images, or {otherwise}."
         )
     return keras.Input(shape, name="image")
 

@@ -37,9 +37,8 @@ def siamese(
         metric: Of the head "distance": "euclidean", "manhattan" or "cosine".
         normalize: Bring embeddings to length 1 first.
         shared_layers: How many of the trunk's layers, from the bottom and the input not counted,
-            both images share. The layers above are each side's own, the right ones a copy that
-            begins with the same weights. `None` shares all. Above the last shared layer, nothing
-            may reach back below it.
+            both images share; `None` shares all. The layers above, which may not reach back below
+            the last shared one, are each side's own, the right ones a copy with the same weights.
         name: The model's name.
 
     Returns:
@@ -62,8 +61,6 @@ def siamese(
         >>> model = siamese(trunk, normalize=True)
         >>> [tensor.name for tensor in model.inputs], model.output_names
         (['left', 'right'], ['distance'])
-        >>> model.get_layer("trunk").output_shape == trunk.output_shape
-        True
     """
     check.one_of("head", head, HEADS)
     check.one_of("metric", metric, zoo_layers.embeddings.DISTANCES)
@@ -86,9 +83,8 @@ def siamese(
         outputs = zoo_layers.SameProbability(dtype="float32", name="probabilities")(x)
     else:
         largest = largest_distance(trunk, metric, normalize)
-        outputs = zoo_layers.Distance(metric, largest=largest, dtype="float32", name="distance")(
-            *pair
-        )
+        measure = zoo_layers.Distance(metric, largest=largest, dtype="float32", name="distance")
+        outputs = measure(*pair)
     return keras.Model([left, right], outputs, name=name)
 
 
@@ -132,12 +128,7 @@ def embedding(trunk: keras.Model, *, num_classes: int = 0, name: str = "embeddin
 
 
 def check_trunk(trunk: Any) -> None:
-    """Check that a model gives embeddings.
-
-    Example:
-        >>> import zoo
-        >>> check_trunk(zoo.mlp(num_classes=0))
-    """
+    """Check that a model gives embeddings."""
     if not isinstance(trunk, keras.Model) or not getattr(trunk, "inputs", None):
         raise ValueError(
             f"`trunk` must be a Functional model or a built Sequential one, received {trunk!r}."
