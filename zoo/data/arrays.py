@@ -111,9 +111,8 @@ def _frame(where: str, x: Any) -> pd.DataFrame:
     array = np.asarray(x)
     if array.dtype.kind not in "biufO" or 0 in array.shape:
         raise ValueError(
-            f"The rows of {where} must be numbers, (n, columns), with no size 0; received "
-            f"{array.dtype} of the shape {array.shape}. A pandas DataFrame can hold both numbers "
-            "and strings."
+            f"The rows of {where} must be numbers, (n, columns), with no size 0, or a DataFrame, "
+            f"which can hold strings too; received {array.dtype} of the shape {array.shape}."
         )
     # What a masked array hides is missing.
     return pd.DataFrame(x if isinstance(x, np.ma.MaskedArray) else array).infer_objects()

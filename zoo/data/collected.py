@@ -53,19 +53,16 @@ def _elements(what: str, source: Any) -> Iterator[Any]:
 
 def _pair(where: str, element: Any) -> tuple[Any, Any]:
     halves = element if isinstance(element, tuple | list) else (element,)
-    arrays = [None if half is None else np.asarray(half) for half in halves if not _is_nested(half)]
-    if not 1 <= len(arrays) == len(halves) <= 2 or arrays[0] is None:
+    # No dictionary of inputs, nor a tuple of them.
+    plain = [half is None or np.isscalar(half) or hasattr(half, "__array__") for half in halves]
+    if not all(plain) or len(halves) not in (1, 2) or halves[0] is None:
         kinds = ", ".join(type(half).__name__ for half in halves)
         raise ValueError(
             f"The elements of {where} must be (x, y), or x alone, each a plain array; received "
             f"({kinds}). Change them by .map(...)."
         )
+    arrays = [None if half is None else np.asarray(half) for half in halves]
     return arrays[0], arrays[1] if len(arrays) == 2 else None
-
-
-def _is_nested(half: Any) -> bool:
-    # Such as a dictionary of inputs, or a tuple of them.
-    return not (half is None or np.isscalar(half) or hasattr(half, "__array__"))
 
 
 def _are_batched(xs: list[np.ndarray], ys: list[Any]) -> bool:

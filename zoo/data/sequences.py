@@ -65,7 +65,7 @@ class SequencePreparation(Preparation):
         return (outputs * np.array(self.scale) + np.array(self.mean)).astype(np.float32)
 
     def __call__(self, x: Any) -> np.ndarray:
-        """Take one sequence, (time, features) or (time,), several in a list, or an array of some."""
+        """Take a sequence, (time, features) or (time,), a list of several, or an array of such."""
         time, features = self.input_shape
         sequences = _as_sequences("the examples", [x] if _is_one(x, features) else x)
         for index, steps in enumerate(sequences):

@@ -47,8 +47,7 @@ def load_data(
     """Load examples and their labels, and split them into training, validation and test part.
 
     A part that the source sets aside is taken as it is; the others are split off at random, with
-    every class in the same proportion in each part. Or, for models that are judged by classes they
-    have never seen, such as those that verify, every class is whole in one part.
+    every class in the same proportion in each part, or (`split_by`) whole in one part.
 
     Args:
         source: Where the examples are.
@@ -113,10 +112,11 @@ def load_data(
         max_pixels: For folders: pixels above which an image counts as corrupt and is not decoded.
         on_corrupt: For folders: whether files that cannot be decoded are refused ("refuse") or
             left out with a warning ("skip"). All files are decoded once to find them.
-        split_by: "examples", or "classes": no class is in two parts. The fractions are shares of
-            the classes then, of which each part gets at least two. Parts that the source sets
-            aside are kept if no class is in two of them; else they are joined and split anew.
-            Labels and class names keep their numbers, so a part's labels have gaps.
+        split_by: "examples", or, for models judged by classes they have never seen, "classes": no
+            class is in two parts. The fractions are shares of the classes then, of which each part
+            gets at least two. Parts that the source sets aside are kept if no class is in two of
+            them; else they are joined and split anew. Labels and class names keep their numbers,
+            so a part's labels have gaps.
 
     Returns:
         The data set.
