@@ -13,7 +13,7 @@ import numpy as np
 
 import zoo
 from zoo.files import replacing
-from zoo.options import KeyValue, Value, given, options_of
+from zoo.options import KeyValue, argument_option, given, options_of
 from zoo.registry import entry, require_known, suggestion
 from zoo.terminal import CONTEXT, Group, quiet_tensorflow, watching
 from zoo.training.recipe import DEFAULTS, Recipe
@@ -33,10 +33,7 @@ DATA = {
 def data_options(command: Any) -> Any:
     """Add what `zoo.load_data` takes."""
     for name, words in reversed(DATA.items()):
-        option = f"--{name.replace('_', '-')}"
-        command = click.option(option, name, type=Value(), metavar=name.upper(), help=words)(
-            command
-        )
+        command = argument_option(name, words)(command)
     return command
 
 
@@ -48,14 +45,13 @@ def output_options(command: Any) -> Any:
 
 def task_options(command: Any) -> Any:
     """Add what the builder and the task are given."""
-    for name, words in (("task", "task"), ("", "builder")):
-        option, variable = f"--{name + '-' * bool(name)}argument", f"{name or 'builder'}_arguments"
-        command = click.option(
-            option, variable, type=KeyValue(), multiple=True, help=f"Of the {words}."
-        )(command)
-    return click.option("--task", help="What it is trained for, if not what it is meant for.")(
-        command
-    )
+    for option, whose in (("--task-argument", "task"), ("--argument", "builder")):
+        add = click.option(
+            option, f"{whose}_arguments", type=KeyValue(), multiple=True, help=f"Of the {whose}."
+        )
+        command = add(command)
+    words = "What it is trained for, if not what it is meant for."
+    return click.option("--task", help=words)(command)
 
 
 def load(name: str, source: str, options: dict[str, Any]) -> tuple[Any, Any]:
@@ -109,34 +105,16 @@ def describe(name: str) -> None:
 @data_options
 @options_of(Recipe, DEFAULTS, pairs=("augment", "class_weight"))
 @output_options
-def train(
-    name: str,
-    data: str,
-    directory: str,
-    resume: bool,
-    overwrite: bool,
-    builder_arguments: tuple[Any, ...],
-    quiet: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def train(name: str, data: str, quiet: bool, as_json: bool, **options: Any) -> None:
     """Train the model NAME on DATA: a data set's name, a folder, an .npz file or a table."""
     entry(name)  # refuses unknown names before anything is loaded
     quiet_tensorflow()
     import zoo.plots
 
     loaded, task = load(name, data, options)
-    run = zoo.train(
-        name,
-        loaded,
-        arguments=given({"argument": builder_arguments}).get("argument"),
-        task=task,
-        directory=directory,
-        resume=resume,
-        overwrite=overwrite,
-        **watching(quiet or as_json),
-        **given(options),
-    )
+    arguments = given({"argument": options.pop("builder_arguments")}).get("argument")
+    shown = watching(quiet or as_json)
+    run = zoo.train(name, loaded, arguments=arguments, task=task, **shown, **given(options))
     zoo.plots.learning_curves(run.history, run.directory / "learning_curves.png")
     task.draw(run.model, loaded, run.directory)
     if as_json:
@@ -178,9 +156,9 @@ def predict(run: str, files: tuple[str, ...], output: Path | None, as_json: bool
     elif as_json:
         click.echo(json.dumps(rows))
     else:
+        singles = 1 + sum(np.ndim(value) == 1 for value in found.values())
         for row in rows:
-            shown = list(row.items())[: 1 + sum(np.ndim(value) == 1 for value in found.values())]
-            click.echo("  ".join(_shown(value) for _, value in shown))
+            click.echo("  ".join(map(_shown, list(row.values())[:singles])))
 
 
 def _rows(names: list[str], found: dict[str, Any], class_names: Any) -> list[dict[str, Any]]:
@@ -203,9 +181,7 @@ def _shown(value: Any) -> str:
 @main.command()
 @click.argument("run")
 @click.argument("path")
-@click.option(
-    "--precision", default="float32", show_default=True, help="What the export computes in."
-)
+@click.option("--precision", default="float32", show_default=True, help="What it computes in.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def export(run: str, path: str, precision: str, as_json: bool) -> None:
     """Export the model of the directory RUN as a SavedModel at PATH, and check it."""
@@ -214,8 +190,8 @@ def export(run: str, path: str, precision: str, as_json: bool) -> None:
     if as_json:
         found = {"path": str(result.path), "signatures": result.signatures}
         click.echo(json.dumps({**found, "max_difference": result.max_difference}))
-        return
-    click.echo(
-        f"{result.path}: {', '.join(result.signatures)}; {result.size_bytes / 1e6:.2f} MB; "
-        f"differs from the model by at most {result.max_difference:.1e}"
-    )
+    else:
+        click.echo(
+            f"{result.path}: {', '.join(result.signatures)}; {result.size_bytes / 1e6:.2f} MB; "
+            f"differs from the model by at most {result.max_difference:.1e}"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import click
@@ -61,38 +61,30 @@ def arguments_help(documented: Any) -> dict[str, str]:
     return {name: " ".join(words.split()) for name, words in found}
 
 
+def argument_option(name: str, words: str, *, pairs: bool = False) -> Callable[[Any], Any]:
+    """Make an option of an argument: any value, or several KEY=VALUE."""
+    option = f"--{name.replace('_', '-')}"
+    kind = KeyValue(bare=name == "class_weight") if pairs else Value()
+    shown = KeyValue.name if pairs else name.upper()
+    return click.option(option, name, type=kind, metavar=shown, multiple=pairs, help=words)
+
+
 def options_of(
     documented: Callable[..., Any],
-    names: Iterable[str],
+    names: Collection[str],
     *,
-    pairs: Iterable[str] = (),
+    pairs: Collection[str] = (),
     defaults: bool = True,
 ) -> Callable[[Any], Any]:
-    """Make an option of each of a callable's arguments.
-
-    Example:
-        >>> from zoo.training.recipe import Recipe
-        >>> command = options_of(Recipe, ["epochs"])(click.Command("fit"))
-        >>> command.params[0].opts
-        ['--epochs']
-    """
+    """Make an option of each of a callable's arguments."""
     helps, parameters = arguments_help(documented), inspect.signature(documented).parameters
 
     def decorate(command: Any) -> Any:
-        for name in reversed(list(names)):
+        for name in reversed(tuple(names)):
             words, default = helps[name], parameters[name].default
             if defaults and default not in (None, inspect.Parameter.empty):
                 words = f"{words}  [default: {default}]"
-            many = name in set(pairs)
-            option = click.option(
-                f"--{name.replace('_', '-')}",
-                name,
-                type=KeyValue(bare=name == "class_weight") if many else Value(),
-                metavar=KeyValue.name if many else name.upper(),
-                multiple=many,
-                help=words,
-            )
-            command = option(command)
+            command = argument_option(name, words, pairs=name in pairs)(command)
         return command
 
     return decorate

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -77,8 +76,14 @@ def quiet_tensorflow() -> None:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with _no_native_stderr():  # what is written while TensorFlow loads heeds no level
+    kept = os.dup(2)  # what is written to it while TensorFlow loads heeds no level
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
         import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def watching(quiet: bool = False, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
@@ -88,10 +93,9 @@ def watching(quiet: bool = False, callbacks: Sequence[Any] = ()) -> dict[str, An
         >>> watching(quiet=True)
         {'verbose': 0, 'callbacks': []}
     """
-    if quiet or sys.stdout is None:  # closed
-        return {"verbose": 0, "callbacks": list(callbacks)}
-    if sys.stdout.isatty():
-        return {"verbose": "auto", "callbacks": list(callbacks)}
+    silent = quiet or sys.stdout is None  # closed
+    if silent or sys.stdout.isatty():
+        return {"verbose": 0 if silent else "auto", "callbacks": list(callbacks)}
     import keras
 
     class EpochLines(keras.callbacks.Callback):
@@ -100,16 +104,3 @@ def watching(quiet: bool = False, callbacks: Sequence[Any] = ()) -> dict[str, An
             click.echo(f"epoch {epoch + 1}/{self.params['epochs']}  {values}")
 
     return {"verbose": 0, "callbacks": [*callbacks, EpochLines()]}
-
-
-@contextlib.contextmanager
-def _no_native_stderr() -> Iterator[None]:
-    """Drop what is written to the file descriptor of stderr."""
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from zoo.data.columns import as_array
 from zoo.data.dataset import Source
 from zoo.data.labels import Labels, read_labels
 from zoo.data.part import Part
@@ -17,22 +18,20 @@ from zoo.data.tables import read_frames
 from zoo.data.texts import TextPreparation, are_texts, as_texts, text_targets
 
 
-def read_arrays(source: Any, missing: str = "refuse", kind: str | None = None) -> Source:
-    """Check arrays that a caller gives.
+def read_arrays(source: Any, **options: Any) -> Source:
+    """Check arrays that a caller gives, with the options of `from_arrays`."""
+    if not is_pair(source):
+        raise ValueError(
+            "`source` must be a name, a path, a DataFrame, (x, y) or ((x_train, y_train), (x_test, "
+            f"y_test)); received {type(source).__name__}."
+        )
+    halves = [*source[0], *source[1]] if all(map(is_pair, source)) else source
+    return from_arrays("arrays", *halves, **options)
 
-    Example:
-        >>> read_arrays((np.zeros((4, 8, 8)), [0, 1, 0, 1])).train.input_shape
-        (8, 8, 1)
-    """
-    is_pair = isinstance(source, tuple | list) and len(source) == 2
-    if is_pair and all(isinstance(half, tuple | list) and len(half) == 2 for half in source):
-        return from_arrays("arrays", *source[0], *source[1], missing=missing, kind=kind)
-    if is_pair:
-        return from_arrays("arrays", *source, missing=missing, kind=kind)
-    raise ValueError(
-        "`source` must be a name, a path, a DataFrame, (x, y) or ((x_train, y_train), (x_test, "
-        f"y_test)); received {type(source).__name__}."
-    )
+
+def is_pair(value: Any) -> bool:
+    """Tell a tuple or list of two."""
+    return isinstance(value, tuple | list) and len(value) == 2
 
 
 def from_arrays(
@@ -46,26 +45,18 @@ def from_arrays(
     missing: str = "refuse",
     kind: str | None = None,
 ) -> Source:
-    """Check examples and labels, and bring them into the form that parts have.
-
-    Example:
-        >>> from_arrays("dots", np.zeros((2, 8, 8)), [0, 1], class_names=["a", "b"]).class_names
-        ('a', 'b')
-    """
+    """Check examples and labels, and bring them into the form that parts have."""
     has_test = x_test is not None
     if has_test and (y is None) != (y_test is None):
-        without = "training" if y is None else "test"
-        raise ValueError(
-            f"The {without} part has no labels, and the other one has: give both, or neither."
-        )
+        without = f"The {'training' if y is None else 'test'} part has no labels"
+        raise ValueError(f"{without}, and the other one has: give both, or neither.")
     wheres = ["the training part", "the test part"] if has_test else ["the data"]
     given = dict(zip(wheres, (x, x_test), strict=False))
     examples, preparation = _examples(given, missing, kind)
-    if has_test and examples[1].shape[1:] != examples[0].shape[1:]:
-        raise ValueError(
-            f"Training and test examples must have one shape; received {examples[0].shape[1:]} and "
-            f"{examples[1].shape[1:]}."
-        )
+    shapes = [part.shape[1:] for part in examples]
+    if len(set(shapes)) > 1:
+        received = " and ".join(map(str, shapes))
+        raise ValueError(f"Training and test examples must have one shape; received {received}.")
     if y is None:
         names = tuple(class_names or ("0",))
         labels = Labels([np.zeros(len(part), np.int64) for part in examples], names)
@@ -77,10 +68,8 @@ def from_arrays(
     parts = []
     for where, part, values in zip(wheres, examples, labels.parts, strict=True):
         if len(part) != len(values):
-            raise ValueError(
-                f"Each example needs one label; {where} has {len(part)} examples and {len(values)} "
-                "labels."
-            )
+            counts = f"{len(part)} examples and {len(values)} labels"
+            raise ValueError(f"Each example needs one label; {where} has {counts}.")
         parts.append(Part(part, values))
     test = parts[1] if has_test else None
     return Source(name, parts[0], None, test, labels.class_names, preparation, labels.target_names)
@@ -94,14 +83,13 @@ def _examples(
         kind = "texts"
     if kind is None and any(map(are_sequences, given.values())):
         kind = "sequences"
-    if kind not in ("texts", "sequences") and all(
-        _is_table(where, x) for where, x in given.items()
-    ):
+    may_be_table = kind not in ("texts", "sequences")
+    if may_be_table and all(_is_table(where, x) for where, x in given.items()):
         widths = [np.shape(x)[1] for x in given.values() if not isinstance(x, pd.DataFrame)]
         if len(set(widths)) > 1:
+            received = " and ".join(map(str, widths))
             raise ValueError(
-                f"Training and test rows must have the same columns; received {widths[0]} and "
-                f"{widths[1]}."
+                f"Training and test rows must have the same columns; received {received}."
             )
         return read_frames([_frame(where, x) for where, x in given.items()], missing)
     if missing != "refuse":
@@ -114,10 +102,7 @@ def _examples(
 
 
 def _is_table(where: str, x: Any) -> bool:
-    try:
-        return isinstance(x, pd.DataFrame) or np.ndim(x) == 2
-    except ValueError as error:
-        raise ValueError(f"The examples of {where} differ in shape: {error}") from error
+    return isinstance(x, pd.DataFrame) or as_array(f"The examples of {where}", x).ndim == 2
 
 
 def _frame(where: str, x: Any) -> pd.DataFrame:
@@ -126,9 +111,8 @@ def _frame(where: str, x: Any) -> pd.DataFrame:
     array = np.asarray(x)
     if array.dtype.kind not in "biufO" or 0 in array.shape:
         raise ValueError(
-            f"The rows of {where} must be numbers, (n, columns), with no size 0; received "
-            f"{array.dtype} of the shape {array.shape}. A pandas DataFrame can hold both numbers "
-            "and strings."
+            f"The rows of {where} must be numbers, (n, columns), with no size 0, or a DataFrame, "
+            f"which can hold strings too; received {array.dtype} of the shape {array.shape}."
         )
     # What a masked array hides is missing.
     return pd.DataFrame(x if isinstance(x, np.ma.MaskedArray) else array).infer_objects()
@@ -136,29 +120,21 @@ def _frame(where: str, x: Any) -> pd.DataFrame:
 
 def _check_images(where: str, x: Any) -> np.ndarray:
     """Give images as (n, height, width, channels), uint8, or float32 in [0, 1]."""
-    try:
-        images = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"The images of {where} differ in shape: {error}") from error
-    if images.ndim not in (3, 4) or 0 in images.shape:
+    images = as_array(f"The images of {where}", x)
+    mend = _odd_layout(images.shape)
+    if mend or images.ndim not in (3, 4) or 0 in images.shape:
         raise ValueError(
             f"The images of {where} must be (n, height, width, channels) or (n, height, width), "
-            f"with no size 0; received the shape {images.shape}."
-        )
-    mend = _odd_layout(images.shape)
-    if mend:
-        raise ValueError(
-            f"The images of {where} have the shape {images.shape}, which is not "
-            f"(n, height, width, channels). {mend}"
+            f"with no size 0; received the shape {images.shape}.{mend}"
         )
     images = images[..., None] if images.ndim == 3 else images
-    if images.dtype == np.uint8:
-        if images.max() == 1:
-            raise ValueError(
-                f"The images of {where} are uint8 with no value above 1, and uint8 is taken as 0 "
-                "to 255. If they are black and white, pass x.astype('float32')."
-            )
+    if images.dtype == np.uint8 and images.max() != 1:
         return images
+    if images.dtype == np.uint8:
+        raise ValueError(
+            f"The images of {where} are uint8 with no value above 1, and uint8 is taken as 0 to "
+            f"255. {how_to_scale(0, 1)}"
+        )
     if images.dtype.kind != "f":
         raise ValueError(
             f"The images of {where} must be uint8 (0 to 255) or floats in [0, 1]; received "
@@ -200,16 +176,14 @@ def how_to_scale(low: float, high: float) -> str:
 
 def _odd_layout(shape: tuple[int, ...]) -> str:
     """Say how to mend images whose axes are in another order; nothing where none is odd."""
-    channels = (1, 2, 3, 4)
     if len(shape) == 3 and shape[2] in (1, 3, 4):
         return (
-            "They look like one image: pass x[None], or x[..., None] if they are that narrow. "
+            " They look like one image: pass x[None], or x[..., None] if they are that narrow. "
             "Sequences of numbers need kind='sequences'."
         )
-    if len(shape) != 4 or shape[3] in channels:
-        return ""
-    if shape[1] in channels and shape[2] not in channels:
-        return "They look like (n, channels, height, width): pass np.moveaxis(x, 1, -1)."
-    if shape[2] in channels and shape[1] not in channels:
-        return "They look like (height, width, channels, n): pass np.moveaxis(x, -1, 0)."
-    return ""
+    mends: dict[tuple[bool, ...], str] = {
+        (True, False, False): "(n, channels, height, width): pass np.moveaxis(x, 1, -1).",
+        (False, True, False): "(height, width, channels, n): pass np.moveaxis(x, -1, 0).",
+    }
+    found = mends.get(tuple(1 <= size <= 4 for size in shape[1:]))
+    return f" They look like {found}" if found else ""

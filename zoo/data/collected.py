@@ -23,59 +23,46 @@ def _is_tf(source: Any) -> bool:
 
 
 def collected(where: str, source: Any) -> tuple[Any, Any]:
-    """Take all examples and labels out of a data set of others.
-
-    Example:
-        >>> import zoo
-        >>> x, y = collected("the data", zoo.load_data("digits").test.batches(100))
-        >>> x.shape, y.shape
-        ((359, 8, 8, 1), (359,))
-    """
-    elements = [_pair(where, element) for element in _elements(where, source)]
+    """Take all examples and labels out of a data set of others."""
+    what = f"The {type(source).__name__} of {where}"
+    elements = [_pair(where, element) for element in _elements(what, source)]
     if not elements:
-        raise ValueError(f"The {type(source).__name__} of {where} is empty.")
+        raise ValueError(f"{what} is empty.")
     xs, ys = (list(column) for column in zip(*elements, strict=True))
     if not _is_tf(source) or _are_batched(xs, ys):
         if not all(np.ndim(x) and (y is None or np.ndim(y)) for x, y in elements):
-            raise ValueError(f"The {type(source).__name__} of {where} must give batches.")
+            raise ValueError(f"{what} must give batches.")
         xs = [example for batch in xs for example in batch]
         ys = [None] if ys[0] is None else [label for batch in ys for label in batch]
     return _joined(where, xs), None if ys[0] is None else _joined(where, ys)
 
 
-def _elements(where: str, source: Any) -> Iterator[Any]:
+def _elements(what: str, source: Any) -> Iterator[Any]:
     try:
         size = int(source.cardinality()) if _is_tf(source) else source.num_batches
     except NotImplementedError:  # a PyDataset without one
         size = -2
     if size is None or size < 0:
-        what = "no known" if size == -2 else "no finite"
         raise ValueError(
-            f"The {type(source).__name__} of {where} has {what} length: leave out "
-            ".repeat(), use .take(count), or tell the length by "
-            ".apply(tf.data.experimental.assert_cardinality(count)); a PyDataset needs `__len__`."
+            f"{what} has no {'known' if size == -2 else 'finite'} length: leave out .repeat(), use "
+            ".take(count), or tell the length by .apply(tf.data.experimental.assert_cardinality("
+            "count)); a PyDataset needs `__len__`."
         )
-    if _is_tf(source):
-        yield from source.as_numpy_iterator()
-    else:
-        yield from map(source.__getitem__, range(size))
+    return source.as_numpy_iterator() if _is_tf(source) else map(source.__getitem__, range(size))
 
 
 def _pair(where: str, element: Any) -> tuple[Any, Any]:
     halves = element if isinstance(element, tuple | list) else (element,)
-    arrays = [None if half is None else np.asarray(half) for half in halves if not _is_nested(half)]
-    if not 1 <= len(arrays) == len(halves) <= 2 or arrays[0] is None:
+    # No dictionary of inputs, nor a tuple of them.
+    plain = [half is None or np.isscalar(half) or hasattr(half, "__array__") for half in halves]
+    if not all(plain) or len(halves) not in (1, 2) or halves[0] is None:
         kinds = ", ".join(type(half).__name__ for half in halves)
         raise ValueError(
             f"The elements of {where} must be (x, y), or x alone, each a plain array; received "
             f"({kinds}). Change them by .map(...)."
         )
+    arrays = [None if half is None else np.asarray(half) for half in halves]
     return arrays[0], arrays[1] if len(arrays) == 2 else None
-
-
-def _is_nested(half: Any) -> bool:
-    # Such as a dictionary of inputs, or a tuple of them.
-    return not (half is None or np.isscalar(half) or hasattr(half, "__array__"))
 
 
 def _are_batched(xs: list[np.ndarray], ys: list[Any]) -> bool:

@@ -52,13 +52,9 @@ def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     require_distinct(names)  # pandas would rename them
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-        index = False if names[0] else 0
+        index, types = False if names[0] else 0, dict.fromkeys(texts, str)
         return pd.read_csv(
-            path,
-            index_col=index,
-            skipinitialspace=True,
-            low_memory=False,
-            dtype=dict.fromkeys(texts, str),
+            path, index_col=index, skipinitialspace=True, low_memory=False, dtype=types
         )
 
 
@@ -112,27 +108,23 @@ def require_columns(frame: pd.DataFrame, names: Sequence[str], what: str) -> Non
     if absent:
         close = difflib.get_close_matches(absent[0], frame.columns, n=1)
         question = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
-            f"{what} {listed(absent)} are missing; there are {listed(list(frame.columns))}."
-            f"{question}"
-        )
+        there = listed(list(frame.columns))
+        raise ValueError(f"{what} {listed(absent)} are missing; there are {there}.{question}")
 
 
 def is_category(name: str, column: pd.Series) -> bool:
     """Tell a column of categories from one of numbers, and refuse what is neither."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return True
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         return False
     kind = pd.api.types.infer_dtype(column, skipna=True)
+    if isinstance(column.dtype, pd.CategoricalDtype) or kind == "string":
+        return True
     if kind in ("integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty"):
         return False
-    if kind == "string":
-        return True
     if kind.startswith(("date", "time", "period")):
         raise _no_dates(name)
     raise ValueError(
-        f"The column {name!r} holds values of the kind {kind!r}, and must hold numbers only, or "
+        f"The column {name!r} holds values of the kind {kind!r}, and must hold numbers only or "
         "strings only: convert it, or leave it out."
     )
 
@@ -152,10 +144,8 @@ def numbers_of(name: str, column: pd.Series) -> np.ndarray:
     numbers = column.astype("Float64") if column.dtype == object else column
     values = numbers.to_numpy(np.float64, na_value=np.nan)
     if np.isinf(values).any():
-        raise ValueError(
-            f"The column {name!r} holds {np.isinf(values).sum()} infinite values: remove them, or "
-            "make them missing (NaN)."
-        )
+        odd = f"{np.isinf(values).sum()} infinite values"
+        raise ValueError(f"The column {name!r} holds {odd}: remove them, or make them NaN.")
     return values
 
 
@@ -179,13 +169,12 @@ def single_precision(what: str, values: np.ndarray, varied: bool = False) -> np.
 
 def texts_of(column: pd.Series) -> pd.Series:
     """Give a column of categories as strings; missing ones stay so."""
+    return column.astype(object).map(_text_of, na_action="ignore")
+
+
+def _text_of(value: Any) -> str:
     # An integer that shares a column with a missing one comes as a float.
-    return column.astype(object).map(
-        lambda value: (
-            str(int(value)) if isinstance(value, float) and value == value // 1 else str(value)
-        ),
-        na_action="ignore",
-    )
+    return str(int(value) if isinstance(value, float) and value == value // 1 else value)
 
 
 def are_only_texts(categories: Sequence[str | None]) -> bool:
@@ -198,15 +187,15 @@ def are_only_texts(categories: Sequence[str | None]) -> bool:
 def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
     """Give the categories of a column, sorted, and refuse what are ids, texts or numbers."""
     rows, found = len(column), sorted(texts_of(column).dropna().unique())
+    what = f"The column {name!r}"
     if len(found) == rows > 10:
         raise ValueError(
-            f"The column {name!r} has another string in each of {rows} rows, as ids and texts do, "
-            "and tells a model nothing: leave it out."
+            f"{what} has another string in each of {rows} rows, as ids and texts do: leave it out."
         )
     if len(found) > MOST_CATEGORIES:
         raise ValueError(
-            f"The column {name!r} has {len(found)} categories, more than {MOST_CATEGORIES}: join "
-            "the rare ones, or leave it out."
+            f"{what} has {len(found)} categories, more than {MOST_CATEGORIES}: join the rare ones, "
+            "or leave it out."
         )
     if not isinstance(column.dtype, pd.CategoricalDtype):
         _require_words(name, found)
@@ -234,7 +223,22 @@ def _require_words(name: str, found: Sequence[str]) -> None:
     )
 
 
-def listed(names: Sequence[Any], most: int = 5) -> str:
-    """Quote some names, the first few of many."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name) for name in names[:most]) + more
+def as_array(what: str, values: Any) -> np.ndarray:
+    """Give values as an array, and refuse those that differ in shape."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{what} differ in shape: {error}") from error
+
+
+def listed(names: Sequence[Any]) -> str:
+    """Quote some names, the first five of more."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(repr, names[:5])) + more
+
+
+def mean_and_scale(values: np.ndarray) -> dict[str, Any]:
+    """Measure columns: their means and standard deviations, 0 where a column is constant."""
+    constant = values.max(axis=0) == values.min(axis=0)
+    scale = np.where(constant, 0, values.std(axis=0))
+    return {"mean": tuple(values.mean(axis=0).tolist()), "scale": tuple(scale.tolist())}

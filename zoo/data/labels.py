@@ -22,15 +22,7 @@ class Labels(NamedTuple):
 
 
 def read_labels(given: Mapping[str, Any], class_names: Sequence[str] | None = None) -> Labels:
-    """Find out what labels are: classes, or real numbers.
-
-    Example:
-        >>> labels = read_labels({"the data": ["cat", "dog", "cat"]})
-        >>> labels.parts, labels.class_names
-        ([array([0, 1, 0])], ('cat', 'dog'))
-        >>> read_labels({"the data": [0.5, 1.5]}).target_names
-        ('target',)
-    """
+    """Find out what labels are: classes, or real numbers."""
     arrays = [_as_array(where, y) for where, y in given.items()]
     if len({(array.shape[1:], array.dtype.kind == "U") for array in arrays}) > 1:
         forms = " and ".join(f"{array.dtype} of shape {array.shape}" for array in arrays)
@@ -60,19 +52,17 @@ def _as_array(where: str, y: Any) -> np.ndarray:
         raise ValueError(
             f"The labels of {where} must be of shape (n,) or (n, targets): {error}"
         ) from error
-    missing = int(frame.isna().any(axis=1).sum())
-    if missing:
-        raise ValueError(
-            f"The labels of {where} are missing in {missing} of {len(frame)} examples: leave these "
-            "out."
-        )
+    if missing := int(frame.isna().any(axis=1).sum()):
+        found = f"missing in {missing} of {len(frame)} examples"
+        raise ValueError(f"The labels of {where} are {found}: leave these out.")
     kinds = {pd.api.types.infer_dtype(frame[name]) for name in frame} if frame.size else {"integer"}
     if kinds <= {"string", "categorical"}:
         array = frame.astype(str).to_numpy(str)
     elif kinds <= {"boolean"}:
         array = frame.to_numpy(bool)
     elif kinds <= {"integer"}:
-        fits = all(-(2**63) <= value < 2**63 for name in frame for value in _ends(frame[name]))
+        columns = [] if frame.empty else [frame[name] for name in frame]
+        fits = all(int(one.min()) >= -(2**63) and int(one.max()) < 2**63 for one in columns)
         array = frame.to_numpy(np.int64 if fits else object)
     elif kinds <= {"integer", "floating", "mixed-integer-float", "decimal"}:
         array = frame.to_numpy(np.float64)
@@ -82,10 +72,6 @@ def _as_array(where: str, y: Any) -> np.ndarray:
             f"kind; received {' and '.join(sorted(kinds))}."
         )
     return array[:, 0] if array.shape[1] == 1 else array
-
-
-def _ends(column: pd.Series) -> list[int]:
-    return [int(column.min()), int(column.max())] if len(column) else []
 
 
 def _plain(y: Any) -> Any:
@@ -113,16 +99,12 @@ def _is_one_hot(y: np.ndarray) -> bool:
 
 
 def _real_numbers(where: str, y: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    values = y.reshape(len(y), -1)
-    if not np.isfinite(values).all():
+    if not np.isfinite(y).all():
         raise ValueError(f"The labels of {where} hold infinite values: leave these examples out.")
-    return np.stack(
-        [
-            single_precision(f"The target {name!r}", column)
-            for name, column in zip(names, values.T, strict=True)
-        ],
-        axis=1,
-    )
+    values = np.empty((len(y), len(names)), np.float32)
+    for index, (name, column) in enumerate(zip(names, y.reshape(len(y), -1).T, strict=True)):
+        values[:, index] = single_precision(f"The target {name!r}", column)
+    return values
 
 
 def _classes(
@@ -136,15 +118,14 @@ def _classes(
             "(y.astype(float)); for classes, join the rare ones."
         )
     if class_names is not None and y.dtype.kind in "iu":
-        if len(found) and not (found[0] >= 0 and found[-1] < len(class_names)):
-            odd = found[0] if found[0] < 0 else found[-1]
+        count = len(class_names)
+        if odd := [label for label in found if not 0 <= label < count]:
             raise ValueError(
-                f"There are {len(class_names)} class names, so labels must be 0 to "
-                f"{len(class_names) - 1}; received the label {odd}."
+                f"There are {count} class names, so labels must be 0 to {count - 1}; received the "
+                f"label {odd[0]}."
             )
         return y.astype(np.int64), tuple(class_names)
     if class_names is not None and set(found.astype(str)) <= set(class_names):
         order = {name: number for number, name in enumerate(class_names)}
-        numbers = np.array([order[str(name)] for name in found])[numbers]
-        return numbers.astype(np.int64), tuple(class_names)
+        return np.array([order[str(name)] for name in found], np.int64)[numbers], tuple(class_names)
     return numbers.astype(np.int64), tuple(map(str, found.tolist()))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from zoo._lazy import keras
-from zoo.data.columns import single_precision
+from zoo.data.columns import as_array, mean_and_scale, single_precision
 from zoo.data.part import Part
 from zoo.data.preparation import PREPARATION, Preparation
 
@@ -20,6 +20,8 @@ _MASKS = (0.0, *(-(10.0**power) for power in range(11)))  # float32 holds each e
 @dataclass(frozen=True)
 class SequencePreparation(Preparation):
     """Sequences of numbers, float32, padded at their end to one length.
+
+    Steps at the end that equal the mask value are padding already.
 
     Args:
         input_shape: Steps of the longest sequence, and features.
@@ -47,20 +49,14 @@ class SequencePreparation(Preparation):
         """Learn means and standard deviations from the real steps of the training part."""
         values = train.examples()
         steps = values[self._real(values)].astype(np.float64)
-        constant = steps.max(axis=0) == steps.min(axis=0)
-        return dataclasses.replace(
-            self,
-            mean=tuple(steps.mean(axis=0).tolist()),
-            scale=tuple(np.where(constant, 0, steps.std(axis=0)).tolist()),
-        )
+        return dataclasses.replace(self, **mean_and_scale(steps))
 
     def layer(self) -> keras.Layer | None:
         """Make the layer that standardises the real steps and masks the others."""
         from zoo.layers import Steps  # which loads all of Keras
 
-        if not self.mean:
-            return None
-        return Steps(self.mean, self.scale, self.mask_value, name=PREPARATION)
+        mean, scale = self.mean, self.scale
+        return Steps(mean, scale, self.mask_value, name=PREPARATION) if mean else None
 
     def restored(self, outputs: np.ndarray) -> np.ndarray:
         """Give features in their units."""
@@ -69,13 +65,7 @@ class SequencePreparation(Preparation):
         return (outputs * np.array(self.scale) + np.array(self.mean)).astype(np.float32)
 
     def __call__(self, x: Any) -> np.ndarray:
-        """See `Preparation`.
-
-        Args:
-            x: One sequence (time, features), several in a list, or an array (n, time, features);
-                (time,) where there is one feature. Steps at the end that equal the mask value are
-                padding already.
-        """
+        """Take a sequence, (time, features) or (time,), a list of several, or an array of such."""
         time, features = self.input_shape
         sequences = _as_sequences("the examples", [x] if _is_one(x, features) else x)
         for index, steps in enumerate(sequences):
@@ -88,8 +78,7 @@ class SequencePreparation(Preparation):
             length = int(np.flatnonzero(real).max(initial=-1)) + 1
             if length > time:
                 raise ValueError(
-                    f"Sequences must have at most {time} steps, as those of the data had; sequence "
-                    f"{index} has {length}. Cut it."
+                    f"Sequences have at most {time} steps; sequence {index} has {length}: cut it."
                 )
             if not real[:length].all() or not length:
                 raise ValueError(
@@ -143,13 +132,7 @@ def are_sequences(x: Any) -> bool:
 
 
 def read_sequences(given: Mapping[str, Any]) -> tuple[list[np.ndarray], SequencePreparation]:
-    """Pad the sequences of one or two parts.
-
-    Example:
-        >>> arrays, _ = read_sequences({"the data": [[1, 2, 3], [4]]})
-        >>> arrays[0][:, :, 0].tolist()
-        [[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]]
-    """
+    """Pad the sequences of one or two parts."""
     parts = [_as_sequences(where, x) for where, x in given.items()]
     joined = [steps for part in parts for steps in part]
     widths = sorted({steps.shape[1] for steps in joined})
@@ -176,12 +159,7 @@ def _as_sequences(where: str, x: Any) -> list[np.ndarray]:
         )
     sequences = []
     for index, item in enumerate(x):
-        try:
-            steps = np.asarray(item)
-        except ValueError as error:
-            raise ValueError(
-                f"The steps of sequence {index} of {where} differ in shape: {error}"
-            ) from error
+        steps = as_array(f"The steps of sequence {index} of {where}", item)
         steps = steps[:, None] if steps.ndim == 1 else steps
         if steps.ndim != 2 or 0 in steps.shape or steps.dtype.kind not in "biuf":
             raise ValueError(
@@ -192,8 +170,8 @@ def _as_sequences(where: str, x: Any) -> list[np.ndarray]:
             is_finite = np.isfinite(steps.astype(np.float32)).all()
         if not is_finite:
             raise ValueError(
-                f"Sequence {index} of {where} holds NaN, or infinite or too large values (above "
-                "3e38): fill them in, or leave these steps out."
+                f"Sequence {index} of {where} holds NaN, infinite or too large values (over 3e38): "
+                "fill them in, or leave these steps out."
             )
         sequences.append(steps.astype(np.float64))
     return sequences

@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.datasets import fetch_olivetti_faces, load_digits
 
 from zoo.arguments import integer, one_of, rate
-from zoo.data.arrays import from_arrays, read_arrays
+from zoo.data.arrays import from_arrays, is_pair, read_arrays
 from zoo.data.collected import are_batches, collected
 from zoo.data.columns import SUFFIXES, as_frame, require_columns
 from zoo.data.dataset import Dataset, Source
@@ -47,8 +47,7 @@ def load_data(
     """Load examples and their labels, and split them into training, validation and test part.
 
     A part that the source sets aside is taken as it is; the others are split off at random, with
-    every class in the same proportion in each part. Or, for models that are judged by classes they
-    have never seen, such as those that verify, every class is whole in one part.
+    every class in the same proportion in each part, or (`split_by`) whole in one part.
 
     Args:
         source: Where the examples are.
@@ -58,32 +57,28 @@ def load_data(
             - a name: "digits" and "olivetti_faces" (scikit-learn), "mnist", "fashion_mnist" and
               "cifar10" (`<name>.npz` in the folder that the environment variable `ZOO_DATA_DIR`
               names if it is there, else `keras.datasets`, which downloads it once);
-            - the path of a folder with one folder of images a class (JPEG, PNG, BMP, WebP, or GIF,
-              of which the first frame counts), or with such folders inside `train`, `test` and
-              optionally `validation`. Images are read when they are needed, never all at once.
-              They are taken as a viewer shows them. Hidden files are passed over, and with a
-              warning what is no image, no regular file, or a link that leads out of the folder;
+            - the path of a folder with one folder of images a class (JPEG, PNG, BMP, WebP, or a
+              GIF's first frame), or with such folders inside `train`, `test` and optionally
+              `validation`. Images are read when they are needed, as a viewer shows them. Hidden
+              files are passed over, and with a warning what is no image, no regular file, or a
+              link that leads out of the folder;
             - arrays (n, height, width, channels) or (n, height, width), either uint8 or floats in
               [0, 1].
 
             Tables, whose columns hold numbers, booleans or categories (strings; of at most 1,000
-            kinds). A layer inside the model standardises numbers and makes categories one-hot:
-
-            - a pandas DataFrame, or the path of a `.csv` or `.parquet` file, with `target`;
-            - arrays (n, columns).
+            kinds): a pandas DataFrame, or the path of a `.csv` or `.parquet` file, with `target`;
+            arrays (n, columns). A layer of the model standardises numbers and makes categories
+            one-hot.
 
             Sequences, (time, features), or (time,) of one feature, in a list. They are padded at
-            their end to the longest; a layer inside the model standardises their steps and masks
-            the padding. Arrays (n, time, features), whose steps all count, need `kind`, as do
-            lists where all are of one length.
+            their end to the longest; a layer of the model standardises their steps and masks the
+            padding. Arrays (n, time, features), whose steps all count, and lists where all are of
+            one length need `kind`.
 
-            Texts:
-
-            - a list of `str`, or of paths of `.txt` files (UTF-8) of one text each;
-            - the path of a `.txt` file of texts that blank lines part, or of one text a line;
-            - the path of a folder of `.txt` files, of one folder of these a class, or of `train`
-              and `test` with either;
-            - a table with `target` and one other column, by `kind`.
+            Texts: a list of `str`, or of paths of `.txt` files (UTF-8) of one text each; the path
+            of a `.txt` file of texts that blank lines part, or of one text a line; that of a folder
+            of `.txt` files, of one folder of these a class, or of `train` and `test` with either; a
+            table with `target` and one other column, by `kind`.
 
             A `tf.data.Dataset` or a `keras.utils.PyDataset` of known length, of (x, y) or of x
             alone; or `(train, test)` of them. They are read into memory once.
@@ -96,16 +91,15 @@ def load_data(
             Labels are classes where they are integers, strings, booleans or one-hot rows, and
             numbered in sorted order where they are not 0, 1, ... already. Floats are real numbers,
             one or several for each example, even where all are whole: a regression learns them.
-            Strings for texts, of which most occur once, are texts as targets.
-            `None` is for models that need no labels, such as autoencoders.
+            Strings for texts, of which most occur once, are texts as targets. `None` is for models
+            that need no labels, such as autoencoders.
         target: For tables with names: the column that holds the labels, or several columns of
             floats or one-hot; `None` where there are no labels. Integers of more than 20 different
             values, such as incomes, are real numbers here; make them strings to be classes.
         missing: For tables: whether missing values are refused ("refuse"), or imputed ("impute"):
             a missing number is the training part's mean, a missing category, or one that the
             training part lacks, is none of those that are known.
-        kind: What the examples are, "images", "tables", "sequences" or "texts", where their form
-            does not tell.
+        kind: "images", "tables", "sequences" or "texts", where the examples' form does not tell.
         validation_fraction: Share of the examples (those not set aside as test part) to validate
             with; 0 makes an empty validation part.
         test_fraction: Share of the examples to test with, where the source sets none aside.
@@ -115,14 +109,14 @@ def load_data(
             images differ.
         color: For folders: "grey", "rgb", or `None`, which takes the commonest likewise.
         background: For folders: colour under transparent places, a name or "#rrggbb".
-        max_pixels: For folders: pixels that an image may have; larger ones count as corrupt, and
-            are not decoded.
+        max_pixels: For folders: pixels above which an image counts as corrupt and is not decoded.
         on_corrupt: For folders: whether files that cannot be decoded are refused ("refuse") or
             left out with a warning ("skip"). All files are decoded once to find them.
-        split_by: "examples", or "classes": no class is in two parts. The fractions are shares of
-            the classes then, of which each part gets at least two. Parts that the source sets
-            aside are kept if no class is in two of them; else they are joined and split anew.
-            Labels and class names keep their numbers, so a part's labels have gaps.
+        split_by: "examples", or, for models judged by classes they have never seen, "classes": no
+            class is in two parts. The fractions are shares of the classes then, of which each part
+            gets at least two. Parts that the source sets aside are kept if no class is in two of
+            them; else they are joined and split anew. Labels and class names keep their numbers,
+            so a part's labels have gaps.
 
     Returns:
         The data set.
@@ -131,7 +125,7 @@ def load_data(
         ValueError: If the source is unknown, unreadable, empty or malformed, or cannot be split so
             that every class is in every part, or in one. The message says what to change.
         ImportError: If a Parquet file needs pyarrow (`pip install keras-zoo[tables]`).
-        OSError: If a named data set must be downloaded and cannot.
+        OSError: If a named data set cannot be downloaded.
 
     Example:
         >>> data = load_data("digits", seed=1)
@@ -159,28 +153,25 @@ def load_data(
     if not _is_folder(source) and of_folders != (None, None, "white", MAX_PIXELS):
         raise ValueError(
             "`image_size`, `color`, `background` and `max_pixels` are for folders of images, and "
-            f"the source is none; received image_size={image_size!r}, color={color!r}, "
-            f"background={background!r}, max_pixels={max_pixels!r}."
+            f"the source is none; received {of_folders}."
         )
+    options = {"missing": missing, "kind": kind}
     if _is_table(source):
-        found = _read_table(source, target, missing, kind)
+        found = _read_table(source, target, **options)
     elif target is not None:
         raise ValueError(
-            "`target` is for tables whose columns have names, and the source is none; received "
-            f"target={target!r}."
+            f"`target` is for tables with named columns, not for this source; received {target!r}."
         )
     elif _is_texts(source, kind):
         found = _read_texts(source)
     elif _is_folder(source):
-        found = read_folder(
-            Path(source), image_size, color, background, max_pixels, on_corrupt, not by_classes
-        )
+        found = read_folder(Path(source), *of_folders, on_corrupt, not by_classes)
     elif isinstance(source, str) and source in _NAMED:
         found = _NAMED[source](source)
     elif isinstance(source, str | os.PathLike):
-        found = _read_npz(Path(source), missing=missing, kind=kind)
+        found = _read_npz(Path(source), **options)
     else:
-        found = read_arrays(_collected(source), missing, kind)
+        found = read_arrays(_collected(source), **options)
     split = split_classes if by_classes else split_examples
     data = split(found, validation_fraction, test_fraction, seed)
     if kind not in (None, data.preparation.kind):
@@ -190,9 +181,6 @@ def load_data(
 
 def _is_folder(source: Any) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(source, str | os.PathLike) and source not in _NAMED and os.path.isdir(source)
-
-
-# Texts, and batches of others.
 
 
 def _is_texts(source: Any, kind: str | None) -> bool:
@@ -214,22 +202,16 @@ def _read_texts(source: Any) -> Source:
 def _collected(source: Any) -> Any:
     if are_batches(source):
         return collected("the data", source)
-    if isinstance(source, tuple | list) and len(source) == 2 and any(map(are_batches, source)):
-        arrays = [part for part in source if not are_batches(part)]
-        if not all(isinstance(part, tuple | list) and len(part) == 2 for part in arrays):
+    if is_pair(source) and any(map(are_batches, source)):
+        if not all(are_batches(part) or is_pair(part) for part in source):
             raise ValueError(
-                "Beside a data set of batches must be another, as (train, test), or the arrays "
-                "(x_test, y_test)."
+                "Beside a data set of batches must be another, or the arrays (x_test, y_test)."
             )
-        wheres = ("the training part", "the test part")
         return tuple(
-            collected(where, part) if are_batches(part) else tuple(part)
-            for where, part in zip(wheres, source, strict=True)
+            collected(f"the {name} part", part) if are_batches(part) else tuple(part)
+            for name, part in zip(("training", "test"), source, strict=True)
         )
     return source
-
-
-# Tables.
 
 
 def _is_table(source: Any) -> TypeGuard[pd.DataFrame | str | os.PathLike[str]]:
@@ -237,18 +219,12 @@ def _is_table(source: Any) -> TypeGuard[pd.DataFrame | str | os.PathLike[str]]:
     return isinstance(source, pd.DataFrame) or (is_path and Path(source).suffix.lower() in SUFFIXES)
 
 
-def _read_table(
-    source: pd.DataFrame | str | os.PathLike[str],
-    target: str | Sequence[str] | None,
-    missing: str,
-    kind: str | None,
-) -> Source:
-    is_frame = isinstance(source, pd.DataFrame)
-    name = "DataFrame" if is_frame else Path(source).stem
+def _read_table(source: Any, target: str | Sequence[str] | None, **options: Any) -> Source:
+    name = "DataFrame" if isinstance(source, pd.DataFrame) else Path(source).stem
     frame = as_frame(source, ())
-    target = str(target) if isinstance(target, int) else target  # as columns are named
     if target is None:
-        return from_arrays(name, frame, None, missing=missing, kind=kind)
+        return from_arrays(name, frame, None, **options)
+    target = str(target) if isinstance(target, int) else target  # as columns are named
     targets = [target] if isinstance(target, str) else list(target)
     if not targets or len(set(targets)) < len(targets):
         raise ValueError(f"`target` must name one column or several, received {target!r}.")
@@ -256,10 +232,7 @@ def _read_table(
     x, y = frame.drop(columns=targets), frame[targets]
     counts = [key for key in targets if pd.api.types.is_integer_dtype(y[key].dtype)]
     real = [key for key in counts if y[key].nunique() > FEW]
-    return from_arrays(name, x, y.astype(dict.fromkeys(real, float)), missing=missing, kind=kind)
-
-
-# Named data sets.
+    return from_arrays(name, x, y.astype(dict.fromkeys(real, float)), **options)
 
 
 def _read_digits(name: str) -> Source:
@@ -291,31 +264,18 @@ def _download(name: str, fetch: Callable[[], Any]) -> Any:
         ) from error
 
 
-# fmt: off
-_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-            "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer",
-            "dog", "frog", "horse", "ship", "truck")
-# fmt: on
-
+_FASHION = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
+_CIFAR10 = "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
 _NAMED: dict[str, Callable[[str], Source]] = {
-    "cifar10": lambda name: _read_keras(name, _CIFAR10),
+    "cifar10": lambda name: _read_keras(name, _CIFAR10.split(", ")),
     "digits": _read_digits,
-    "fashion_mnist": lambda name: _read_keras(name, _FASHION),
+    "fashion_mnist": lambda name: _read_keras(name, _FASHION.split(", ")),
     "mnist": _read_keras,
     "olivetti_faces": _read_olivetti_faces,
 }
 
 
-# Files and arrays.
-
-
-def _read_npz(
-    path: Path,
-    class_names: Sequence[str] | None = None,
-    missing: str = "refuse",
-    kind: str | None = None,
-) -> Source:
+def _read_npz(path: Path, class_names: Sequence[str] | None = None, **options: Any) -> Source:
     if not path.is_file():
         close = difflib.get_close_matches(str(path), _NAMED, n=2)
         raise ValueError(
@@ -325,16 +285,14 @@ def _read_npz(
         )
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{path} is no .npz file (or is cut short). Expected one written by numpy.savez, or a "
-            "folder of images."
+            f"{path} is no .npz file (or is cut short), as numpy.savez writes it, nor a folder."
         )
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key.lower(): file[key] for key in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
-            f"{path} cannot be read: {error}. Expected plain arrays (no Python objects), written "
-            "by numpy.savez."
+            f"{path} cannot be read: {error}. Write plain arrays (no Python objects) by np.savez."
         ) from error
     if class_names is None and "class_names" in arrays:
         class_names = [str(name) for name in np.ravel(arrays["class_names"])]
@@ -342,8 +300,7 @@ def _read_npz(
         images_alone = set(arrays) == {key for key in keys if key.startswith("x")}
         if images_alone or set(keys) <= set(arrays):
             found = map(arrays.get, keys)
-            options: dict[str, Any] = dict(class_names=class_names, missing=missing, kind=kind)
-            return from_arrays(path.stem, *found, **options)
+            return from_arrays(path.stem, *found, class_names=class_names, **options)
     raise ValueError(
         f"{path} holds the arrays {', '.join(arrays) or '(none)'}. Expected x and y, or x_train, "
         "y_train, x_test and y_test (an autoencoder does without those of y). Rename them, or pass "

@@ -22,6 +22,9 @@ from zoo.data.preparation import PREPARATION, Preparation
 class TablePreparation(Preparation):
     """Rows of numbers and categories.
 
+    In frames and dictionaries the order does not matter, and other columns are passed over; arrays
+    are in the order of the columns.
+
     Args:
         input_shape: Number of columns, as `(columns,)`. An example is float32: numbers as they are,
             categories as codes (their place among `categories`), NaN where a value is missing.
@@ -50,9 +53,10 @@ class TablePreparation(Preparation):
     scale: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Name columns that have no names by their numbers."""
-        if not self.columns:
-            object.__setattr__(self, "columns", tuple(map(str, range(self.input_shape[0]))))
+        """Name columns that have no names by their numbers, and take them for numbers."""
+        count = self.input_shape[0]
+        object.__setattr__(self, "columns", self.columns or tuple(map(str, range(count))))
+        object.__setattr__(self, "categories", self.categories or (None,) * count)
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
@@ -68,16 +72,10 @@ class TablePreparation(Preparation):
         if empty.any():
             names = col.listed([self.columns[index] for index in np.flatnonzero(empty)])
             raise ValueError(f"Columns without a value in the training part: {names}. Drop them.")
-        constant = values.max(axis=0) == values.min(axis=0)
-        categories = self.categories or (None,) * len(constant)
-        return dataclasses.replace(
-            self,
-            categories=tuple(
-                names and _seen(names, values[:, index]) for index, names in enumerate(categories)
-            ),
-            mean=tuple(values.mean(axis=0).tolist()),
-            scale=tuple(np.where(constant, 0, values.std(axis=0)).tolist()),
+        categories = tuple(
+            names and _seen(names, values[:, index]) for index, names in enumerate(self.categories)
         )
+        return dataclasses.replace(self, categories=categories, **col.mean_and_scale(values))
 
     def layer(self) -> keras.Layer | None:
         """Make the layer that standardises numbers and makes categories one-hot."""
@@ -96,22 +94,15 @@ class TablePreparation(Preparation):
         for codes, mean, scale in zip(self._codes(), self.mean, self.scale, strict=True):
             stop = start + (1 if codes is None else len(codes))
             found = outputs[:, start:stop]
-            restored.append(
-                found[:, 0] * scale + mean
-                if codes is None
-                else np.array(codes)[found.argmax(axis=1)]
-            )
+            if codes is None:
+                restored.append(found[:, 0] * scale + mean)
+            else:
+                restored.append(np.array(codes)[found.argmax(axis=1)])
             start = stop
         return np.stack(restored, axis=1).astype(np.float32)
 
     def __call__(self, x: Any) -> np.ndarray:
-        """See `Preparation`.
-
-        Args:
-            x: A frame, a dictionary of columns or of values, or a list of these, where order does
-                not matter and other columns are passed over; an array in the order of the columns;
-                or the path of a CSV or Parquet file.
-        """
+        """Take a frame, a dictionary of columns or values, a list of these, an array or a file."""
         frame = self._frame(x)
         col.require_columns(frame, self.columns, "The columns")
         values = encoded(frame, self)
@@ -129,15 +120,14 @@ class TablePreparation(Preparation):
         """Refuse categories that only the other parts have, where they may not be missing."""
         if self.missing == "impute":
             return
-        for column, codes in enumerate(self._codes()):
-            if codes is not None:
-                unknown = ~np.isin(part.examples()[:, column], codes)
-                if unknown.any():
-                    raise ValueError(
-                        f"The column {self.columns[column]!r} has {unknown.sum()} values in the "
-                        "validation or test part that no row of the training part has: join rare "
-                        "categories, or take them for unknown by missing='impute'."
-                    )
+        for name, codes, values in zip(self.columns, self._codes(), part.examples().T, strict=True):
+            unknown = 0 if codes is None else (~np.isin(values, codes)).sum()
+            if unknown:
+                raise ValueError(
+                    f"The column {name!r} has {unknown} values in the validation or test part that "
+                    "no row of the training part has: join rare categories, or take them for "
+                    "unknown by missing='impute'."
+                )
 
     def __str__(self) -> str:
         return f"rows of {self.input_shape[0]} columns"
@@ -152,15 +142,14 @@ class TablePreparation(Preparation):
         if hasattr(x, "__array__") and not isinstance(x, pd.DataFrame | pd.Series):
             x = np.asarray(x)
         if isinstance(x, str | os.PathLike):
-            pairs = zip(self.columns, self.categories, strict=bool(self.categories))
+            pairs = zip(self.columns, self.categories, strict=True)
             texts = [name for name, names in pairs if names and col.are_only_texts(names)]
             x = col.read_file(Path(x), texts)
         frame = col.as_frame(x, self.columns)
-        if not isinstance(x, np.ndarray) or x.dtype.kind not in "iuf":
-            return frame
-        for name, known in zip(self.columns, self.categories, strict=bool(self.categories)):
-            if known is not None:  # as `Part.examples` gives them
-                frame[name] = _named(name, frame[name], known)
+        if isinstance(x, np.ndarray) and x.dtype.kind in "iuf":
+            for name, known in zip(self.columns, self.categories, strict=True):
+                if known is not None:  # as `Part.examples` gives them
+                    frame[name] = _named(name, frame[name], known)
         return frame
 
 
@@ -180,14 +169,7 @@ def _seen(names: Sequence[str | None], codes: np.ma.MaskedArray) -> tuple[str | 
 def read_frames(
     frames: Sequence[pd.DataFrame], missing: str
 ) -> tuple[list[np.ndarray], TablePreparation]:
-    """Find out what the columns of a table are, and give its rows as vectors.
-
-    Example:
-        >>> frame = pd.DataFrame({"age": [20, 30], "city": ["Rome", "Bonn"]})
-        >>> read_frames([frame], "refuse")[0]
-        [array([[20.,  1.],
-               [30.,  0.]], dtype=float32)]
-    """
+    """Find out what the columns of a table are, and give its rows as vectors."""
     frames = [col.as_frame(frame, frame.columns) for frame in frames]
     names = tuple(frames[0].columns)
     if not names:
@@ -213,29 +195,27 @@ def read_frames(
 def encoded(frame: pd.DataFrame, preparation: TablePreparation) -> np.ndarray:
     """Give a table's columns as numbers, float64 (n, columns), with codes for categories."""
     values = np.empty((len(frame), len(preparation.columns)), order="F")
-    categories = preparation.categories or (None,) * len(preparation.columns)
-    absent = {}
-    for index, (name, known) in enumerate(zip(preparation.columns, categories, strict=True)):
+    absent = []
+    pairs = zip(preparation.columns, preparation.categories, strict=True)
+    for index, (name, known) in enumerate(pairs):
         column = frame[name]
         if known is None:
             values[:, index] = col.numbers_of(name, column)
         else:
             texts = col.texts_of(column)
-            values[:, index] = texts.map(
-                {name: code for code, name in enumerate(known) if name is not None}
-            )
+            codes = {text: code for code, text in enumerate(known) if text is not None}
+            values[:, index] = texts.map(codes)
             unknown = texts[np.isnan(values[:, index]) & texts.notna().to_numpy()].unique()
             if len(unknown) and preparation.missing == "refuse":
                 raise ValueError(
                     f"The column {name!r} has categories that are not known: {col.listed(unknown)}."
-                    f" Known are {col.listed([name for name in known if name is not None])}."
+                    f" Known are {col.listed(list(codes))}."
                 )
         if column.isna().any():
-            absent[name] = int(column.isna().sum())
+            absent.append(f"{name!r} ({column.isna().sum()})")
     if absent and preparation.missing == "refuse":
-        counts = ", ".join(f"{name!r} ({count})" for name, count in absent.items())
         raise ValueError(
-            f"Values are missing in {len(absent)} columns, {counts}: fill them in, leave out rows "
-            "or columns, or load the data with missing='impute'."
+            f"Values are missing in {len(absent)} columns, {', '.join(absent)}: fill them in, "
+            "leave out rows or columns, or load the data with missing='impute'."
         )
     return values

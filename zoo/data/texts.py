@@ -23,6 +23,8 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 class TextPreparation(Preparation):
     """Texts, as Python strings; models have layers of their own that take them apart.
 
+    A `str` without blanks that ends in .txt is the path of a file; in a list, one of a single text.
+
     Example:
         >>> TextPreparation()(["Good day.", "Grüß Gott."])
         array(['Good day.', 'Grüß Gott.'], dtype=object)
@@ -36,12 +38,7 @@ class TextPreparation(Preparation):
         return [textwrap.shorten(text, 40, placeholder="...") for text in self(x)]
 
     def __call__(self, x: Any) -> np.ndarray:
-        """See `Preparation`.
-
-        Args:
-            x: A text, or several in a list; a `str` without blanks that ends in .txt is the path of
-                a file, in a list one of a single text. Or a frame of one column.
-        """
+        """Take a text, several in a list, a file of some, or a frame of one column."""
         return as_texts("the examples", [x] if isinstance(x, str) and not _is_path(x) else x)
 
     def __str__(self) -> str:
@@ -65,21 +62,16 @@ def are_texts(x: Any) -> bool:
 
 
 def as_texts(where: str, x: Any) -> np.ndarray:
-    """Check texts.
-
-    Example:
-        >>> as_texts("the data", ["one", "two"])
-        array(['one', 'two'], dtype=object)
-    """
+    """Check texts, and give them as an array of objects."""
     if _is_path(x):
         content = read_text(Path(x))
         found = re.split(r"\n\s*\n", content)
         x = found if len(found) > 1 else content.split("\n")
     if isinstance(x, pd.DataFrame):
         if x.shape[1] != 1:
+            there = f"{x.shape[1]}, {', '.join(map(str, x.columns))}"
             raise ValueError(
-                f"Texts are one column of a table beside the target; there are {x.shape[1]}, "
-                f"{', '.join(map(str, x.columns))}. Leave the others out."
+                f"Texts are one column beside the target; there are {there}: keep one."
             )
         x = x.iloc[:, 0]
     if not isinstance(x, list | tuple | np.ndarray | pd.Series) or not len(x):
@@ -111,16 +103,7 @@ def read_text(path: Path) -> str:
 
 
 def text_targets(given: Mapping[str, Any]) -> list[np.ndarray] | None:
-    """Give the targets of each part as texts; `None` if they are something else.
-
-    Strings of which most occur once are texts, others are classes.
-
-    Example:
-        >>> text_targets({"the data": ["Guten Tag.", "Danke."]})
-        [array(['Guten Tag.', 'Danke.'], dtype=object)]
-        >>> text_targets({"the data": ["good", "bad", "good", "bad"]}) is None
-        True
-    """
+    """Give the targets of each part as texts, if most occur once; else `None`, for classes."""
     columns = [np.asarray(y, object) for y in given.values()]
     columns = [y[:, 0] if y.shape[1:] == (1,) else y for y in columns]
     if not all(map(are_texts, columns)):
@@ -135,12 +118,11 @@ def is_folder_of_texts(path: Path) -> bool:
     """Tell a folder that holds .txt files above all, at any depth, from one of images."""
     texts, others = 0, 0
     for file in path.rglob("*"):
-        if file.suffix.lower() in _IMAGES:
+        suffix = file.suffix.lower()
+        if suffix in _IMAGES:
             return False
-        if file.suffix.lower() == ".txt":
-            texts += 1
-        elif file.is_file():  # an image can do without a suffix
-            others += 1
+        texts += suffix == ".txt"
+        others += suffix != ".txt" and file.is_file()  # an image can do without a suffix
     return texts > others
 
 

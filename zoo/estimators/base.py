@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops, tree
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -19,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from zoo import arguments as check
 from zoo.data import Dataset, Part
 from zoo.models.autoencoder import dense_autoencoder
-from zoo.registry import suggestion
+from zoo.registry import require_known
 from zoo.tasks import ReconstructionTask
 from zoo.training.fit import fit_model
 from zoo.training.recipe import Recipe
@@ -31,17 +32,11 @@ BLOCK = 256
 # Of the data's standard deviation, so that float32 holds its square.
 SMALLEST_SCALE, LARGEST_SCALE = 1e-18, 1e18
 
+# Parameters of the estimators that are arguments of `dense_autoencoder`, and of `Recipe`.
+OF_NET = ("latent_dim", "hidden_units", "kind", "activation", "linear")
+OF_RECIPE = ("epochs", "batch_size", "learning_rate", "learning_rate_schedule", "early_stopping")
 # Arguments of `dense_autoencoder` that the data decide, or that the estimators have themselves.
-OWN = (
-    "input_shape",
-    "latent_dim",
-    "hidden_units",
-    "kind",
-    "activation",
-    "linear",
-    "data_range",
-    "name",
-)
+OWN = (*OF_NET, "input_shape", "data_range", "name")
 
 
 class _RebuildingTask(ReconstructionTask):
@@ -51,45 +46,25 @@ class _RebuildingTask(ReconstructionTask):
     direction = "min"
 
 
+@dataclass(eq=False, repr=False)  # scikit-learn has its own
 class AutoencoderEstimator(BaseEstimator):
     """An estimator whose fitted models take and give rows in the units of the data."""
 
-    model_: keras.Model
-    encoder_: keras.Model
-    decoder_: keras.Model
-
-    def __init__(
-        self,
-        latent_dim: int = 2,
-        *,
-        hidden_units: Sequence[int] = (256, 128),
-        kind: str = "plain",
-        activation: Any = "silu",
-        linear: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-        epochs: int = 100,
-        batch_size: int = 32,
-        learning_rate: float = 1e-3,
-        learning_rate_schedule: str = "cosine",
-        early_stopping: int | None = None,
-        validation_fraction: float = 0.1,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.hidden_units = hidden_units
-        self.kind = kind
-        self.activation = activation
-        self.linear = linear
-        self.arguments = arguments
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-        self.verbose = verbose
+    latent_dim: int = 2
+    _: KW_ONLY
+    hidden_units: Sequence[int] = (256, 128)
+    kind: str = "plain"
+    activation: Any = "silu"
+    linear: bool = False
+    arguments: Mapping[str, Any] | None = None
+    epochs: int = 100
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    learning_rate_schedule: str = "cosine"
+    early_stopping: int | None = None
+    validation_fraction: float = 0.1
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
 
     def reconstruction_error(self, X: Any, per_feature: bool = False) -> np.ndarray:
         """Measure how far rows are from what the autoencoder makes of them."""
@@ -105,37 +80,23 @@ class AutoencoderEstimator(BaseEstimator):
 
     def _fit_net(self, x: np.ndarray, seed: int) -> keras.Model:
         """Fit a net."""
-        recipe = Recipe(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            optimizer="adam",
-            learning_rate=self.learning_rate,
-            learning_rate_schedule=self.learning_rate_schedule,
-            early_stopping=self.early_stopping,
-            seed=seed,
-        )
+        recipe = Recipe(optimizer="adam", seed=seed, **self._parameters(OF_RECIPE))
         mean, scale = center_and_scale(x)
-        with _seeded(seed):
-            net = dense_autoencoder(
-                (x.shape[1],),
-                self.latent_dim,
-                hidden_units=self.hidden_units,
-                kind=self.kind,
-                activation=self.activation,
-                linear=self.linear,
-                data_range="real",
-                name="net",
-                **self._more_arguments(),
-            )
+        arguments = {**self._more_arguments(), **self._parameters(OF_NET)}
+        state = random.getstate()
+        random.seed(seed)  # which Keras takes the seeds of its own from while it builds
+        try:
+            net = dense_autoencoder((x.shape[1],), data_range="real", name="net", **arguments)
+        finally:
+            random.setstate(state)
         scaled = ((x - mean) / scale).astype(np.float32)
         everything = Part(scaled, np.zeros(len(scaled), np.int64))
         train, validation = everything, everything.subset(np.arange(0))
         if self.early_stopping:
             # Another stream than that of the epochs' orders, (seed, 0), (seed, 1), ...
             order = np.random.default_rng((seed, 0, 2)).permutation(len(x))
-            judged = max(
-                1, round(check.rate("validation_fraction", self.validation_fraction) * len(x))
-            )
+            fraction = check.rate("validation_fraction", self.validation_fraction)
+            judged = max(1, round(fraction * len(x)))
             train, validation = everything.subset(order[judged:]), everything.subset(order[:judged])
         data = Dataset("rows", train, validation, validation, ("0",))
         # Compiled apart from the net, which is then saved without an optimizer.
@@ -144,23 +105,21 @@ class AutoencoderEstimator(BaseEstimator):
         fit_model(trainer, data, _RebuildingTask(), recipe, verbose=self.verbose)
         return _in_units(net, mean, scale)
 
+    def _parameters(self, names: Iterable[str]) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names}
+
     def _more_arguments(self) -> dict[str, Any]:
         known = inspect.signature(dense_autoencoder).parameters
         free = {name: known[name] for name in known if name not in OWN}
         more = {} if self.arguments is None else self.arguments
         if not isinstance(more, Mapping):
             raise ValueError(f"`arguments` must be a dictionary, received {more!r}.")
-        for name in more:
-            if name in OWN:
-                raise ValueError(
-                    f"`arguments` holds {name!r}, which is a parameter of the estimator itself, or "
-                    "follows from the data: take it out of `arguments`."
-                )
-            if name not in free:
-                raise ValueError(
-                    f"`arguments` holds {name!r}, which zoo.dense_autoencoder does not have. "
-                    f"{suggestion(name, free)}"
-                )
+        if own := [name for name in more if name in OWN]:
+            raise ValueError(
+                f"`arguments` holds {own[0]!r}, which is a parameter of the estimator itself, or "
+                "follows from the data: take it out of `arguments`."
+            )
+        require_known("`arguments` are for zoo.dense_autoencoder, which", more, free)
         return dict(more)
 
     def _seed(self) -> int:
@@ -193,33 +152,18 @@ class AutoencoderEstimator(BaseEstimator):
 
 
 def apply(model: keras.Model, x: np.ndarray) -> Any:
-    """Apply a model to rows; no row's result depends on the rows beside it.
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Identity()])
-        >>> apply(model, np.ones((300, 2), "float32")).shape
-        (300, 2)
-    """
+    """Apply a model to rows; no row's result depends on the rows beside it."""
     blocks = []
     for start in range(0, len(x), BLOCK):
         rows = x[start : start + BLOCK]
         padded = np.zeros((BLOCK, *x.shape[1:]), x.dtype)
         padded[: len(rows)] = rows
-        outputs = keras.tree.map_structure(
-            keras.ops.convert_to_numpy, model(padded, training=False)
-        )
-        blocks.append(outputs)
-    return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[: len(x)], *blocks)
+        blocks.append(tree.map_structure(ops.convert_to_numpy, model(padded, training=False)))
+    return tree.map_structure(lambda *parts: np.concatenate(parts)[: len(x)], *blocks)
 
 
 def center_and_scale(x: np.ndarray) -> tuple[np.ndarray, float]:
-    """Measure where rows lie, and how far they spread.
-
-    Example:
-        >>> mean, scale = center_and_scale(np.array([[0.0, 1.0], [4.0, 1.0]]))
-        >>> mean.tolist(), round(scale, 3)
-        ([2.0, 1.0], 1.414)
-    """
+    """Measure where rows lie, and how far they spread."""
     mean = x.mean(axis=0, dtype=np.float64)
     if (x == x[0]).all():
         return mean, 1.0
@@ -241,14 +185,3 @@ def _in_units(net: keras.Model, mean: np.ndarray, scale: float) -> keras.Model:
         scale, mean.astype(np.float32), dtype="float32", name="reconstruction"
     )
     return keras.Model(features, inverse(net(scaling(features))), name="autoencoder")
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Decide what Keras draws while it builds: it takes the seeds of its own from `random`."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import keras
@@ -18,6 +18,7 @@ from zoo.estimators.base import AutoencoderEstimator, apply
 from zoo.layers import AnomalyThreshold
 
 
+@dataclass(eq=False, repr=False)
 class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
     """Find the rows that an autoencoder of mostly normal rows cannot rebuild.
 
@@ -31,29 +32,17 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         contamination: Share of rows like those fitted that are to be called outliers, above 0 and
             at most 0.5.
         calibration_fraction: Share of the rows that is held out, in [0, 1).
-        hidden_units: See `AutoencoderTransformer`.
-        kind: See `AutoencoderTransformer`.
-        activation: See `AutoencoderTransformer`.
-        linear: See `AutoencoderTransformer`.
-        arguments: See `AutoencoderTransformer`.
-        epochs: See `AutoencoderTransformer`.
-        batch_size: See `AutoencoderTransformer`.
-        learning_rate: See `AutoencoderTransformer`.
-        learning_rate_schedule: See `AutoencoderTransformer`.
-        early_stopping: See `AutoencoderTransformer`.
-        validation_fraction: See `AutoencoderTransformer`; a share of the rows that are fitted.
-        random_state: See `AutoencoderTransformer`; it also decides which rows are held out.
-        verbose: See `AutoencoderTransformer`.
+        validation_fraction: As in `AutoencoderTransformer`; a share of the rows that are fitted.
+        random_state: As there; it also decides which rows are held out.
+        hidden_units, kind, activation, linear, arguments, epochs, batch_size, learning_rate,
+            learning_rate_schedule, early_stopping, verbose: As there.
 
     Attributes:
         model_: Keras model from `features`, as they are in `X`, to `{"score": ..., "outlier":
             ...}`: what `score_samples` gives, and whether that is below the threshold, which is a
             weight of its layer `threshold`. Saved or exported, it detects anomalies by itself.
-        encoder_: See `AutoencoderTransformer`.
-        decoder_: See `AutoencoderTransformer`.
+        encoder_, decoder_, n_features_in_, feature_names_in_: As in `AutoencoderTransformer`.
         offset_: The threshold.
-        n_features_in_: Number of features.
-        feature_names_in_: Their names, where `X` has such.
 
     Reference:
         Japkowicz, Myers and Gluck, A Novelty Detection Approach to Classification, 1995; Vovk,
@@ -70,44 +59,9 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         array([-1, -1, -1])
     """
 
-    def __init__(
-        self,
-        latent_dim: int = 2,
-        *,
-        contamination: float = 0.1,
-        calibration_fraction: float = 0.25,
-        hidden_units: Sequence[int] = (256, 128),
-        kind: str = "plain",
-        activation: Any = "silu",
-        linear: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-        epochs: int = 100,
-        batch_size: int = 32,
-        learning_rate: float = 1e-3,
-        learning_rate_schedule: str = "cosine",
-        early_stopping: int | None = None,
-        validation_fraction: float = 0.1,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            latent_dim,
-            hidden_units=hidden_units,
-            kind=kind,
-            activation=activation,
-            linear=linear,
-            arguments=arguments,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_schedule=learning_rate_schedule,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.contamination = contamination
-        self.calibration_fraction = calibration_fraction
+    _: KW_ONLY
+    contamination: float = 0.1
+    calibration_fraction: float = 0.25
 
     def fit(self, X: Any, y: Any = None) -> AutoencoderDetector:
         """Fit the autoencoder to a part of the rows, and the threshold to the others.
@@ -120,8 +74,7 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
             The detector.
 
         Raises:
-            ValueError: If `X` or a parameter is illegal, or too few rows are held out for the
-                contamination.
+            ValueError: If `X` or a parameter is illegal, or the rows held out are too few.
             FloatingPointError: If the loss is no longer finite.
         """
         x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
@@ -151,39 +104,29 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
             Scores, at most 0, in the square of `X`'s unit, float64 (n,).
 
         Raises:
-            ValueError: If `X` is malformed.
-            NotFittedError: If `fit` was not called.
+            ValueError: If `X` is malformed, or (a `NotFittedError`) `fit` was not called.
         """
-        x = self._rows(X)
-        return apply(self.model_, x)["score"].astype(np.float64)
+        return apply(self.model_, self._rows(X))["score"].astype(np.float64)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Give the scores less the threshold: those of outliers are negative.
+        """Give `score_samples(X) - offset_`, float64 (n,): those of outliers are negative.
 
         Args:
             X: Rows, (n, n_features_in_).
 
-        Returns:
-            `score_samples(X) - offset_`, float64 (n,).
-
         Raises:
-            ValueError: If `X` is malformed.
-            NotFittedError: If `fit` was not called.
+            ValueError: As `score_samples` does.
         """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
-        """Tell outliers from normal rows.
+        """Give -1 for outliers and 1 for normal rows, (n,).
 
         Args:
             X: Rows, (n, n_features_in_).
 
-        Returns:
-            -1 for outliers, 1 for the others, (n,).
-
         Raises:
-            ValueError: If `X` is malformed.
-            NotFittedError: If `fit` was not called.
+            ValueError: As `score_samples` does.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
@@ -193,10 +136,6 @@ def conformal_rank(contamination: float, held_out: int) -> int:
 
     If all scores come from one distribution, another one ranks anywhere among them with the same
     probability, and so is below the one of rank k with a probability of k / (held out + 1).
-
-    Example:
-        >>> conformal_rank(0.1, 9), conformal_rank(0.1, 18), conformal_rank(0.1, 19)
-        (1, 1, 2)
     """
     if check.number("contamination", contamination) > 0.5:
         raise ValueError(f"`contamination` must be at most 0.5, received {contamination!r}.")

@@ -82,33 +82,24 @@ class AutoencoderTransformer(
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Give the codes of rows.
+        """Give the codes of rows, float32 (n, latent_dim).
 
         Args:
             X: Rows, (n, n_features_in_).
 
-        Returns:
-            Codes, float32 (n, latent_dim).
-
         Raises:
-            ValueError: If `X` is malformed.
-            NotFittedError: If `fit` was not called.
+            ValueError: If `X` is malformed, or (a `NotFittedError`) `fit` was not called.
         """
-        x = self._rows(X)
-        return apply(self.encoder_, x)
+        return apply(self.encoder_, self._rows(X))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """Rebuild rows from codes.
+        """Rebuild rows, float32 (n, n_features_in_), from codes.
 
         Args:
             X: Codes, (n, latent_dim).
 
-        Returns:
-            Rows, float32 (n, n_features_in_).
-
         Raises:
-            ValueError: If `X` is malformed.
-            NotFittedError: If `fit` was not called.
+            ValueError: As `transform` does.
         """
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float32)
@@ -120,18 +111,14 @@ class AutoencoderTransformer(
         return apply(self.decoder_, codes)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Give minus the mean squared error of the reconstruction, so that higher is better.
+        """Give minus the mean squared error, in the square of `X`'s unit: higher is better.
 
         Args:
             X: Rows, (n, n_features_in_).
             y: Ignored.
 
-        Returns:
-            The score, at most 0, in the square of `X`'s unit.
-
         Raises:
-            ValueError: If `X` is malformed.
-            NotFittedError: If `fit` was not called.
+            ValueError: As `transform` does.
         """
         return -float(self.reconstruction_error(X).mean())
 

@@ -31,11 +31,7 @@ class Steps(keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        mean: Sequence[float],
-        scale: Sequence[float],
-        mask_value: float = 0.0,
-        **kwargs: Any,
+        self, mean: Sequence[float], scale: Sequence[float], mask_value: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.mean, self.scale, self.mask_value = list(mean), list(scale), mask_value

@@ -71,10 +71,5 @@ class Tabular(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Give the arguments."""
-        return {
-            **super().get_config(),
-            "categories": self.categories,
-            "mean": self.mean,
-            "scale": self.scale,
-            "impute": self.impute,
-        }
+        own = {name: getattr(self, name) for name in ("categories", "mean", "scale", "impute")}
+        return {**super().get_config(), **own}
