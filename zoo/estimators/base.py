@@ -133,7 +133,8 @@ class AutoencoderEstimator(BaseEstimator):
         self.model_ = model
         net = model.get_layer("net")
         encoder, decoder = net.get_layer("encoder"), net.get_layer("decoder")
-        features, latent = model.input, keras.Input(decoder.input.shape[1:], name="latent")
+        features = keras.Input(net.input.shape[1:], name="features")
+        latent = keras.Input(decoder.input.shape[1:], name="latent")
         named = keras.layers.Identity(dtype="float32", name="latent")
         code = named(encoder(model.get_layer("scaling")(features)))
         rebuilt = model.get_layer("reconstruction")(decoder(latent))

@@ -10,10 +10,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 from sklearn.base import OutlierMixin
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from zoo import arguments as check
+from zoo.data import Part
+from zoo.data.columns import is_category
+from zoo.data.preparation import PREPARATION
+from zoo.data.tables import TablePreparation, read_frames
 from zoo.estimators.base import AutoencoderEstimator, apply
 from zoo.layers import AnomalyThreshold
 
@@ -26,6 +31,10 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
     `floor(contamination * (held out + 1))` from below among theirs. So an unseen row like them is
     called an outlier with a probability of at most `contamination`, and (where no scores are equal)
     less than `1 / (held out + 1)` below it, whatever the data and however few they are.
+
+    Rows may be a DataFrame with columns of strings, which are categories. The layer `preparation`
+    of `model_` then standardises numbers and makes categories one-hot, errors are measured after
+    it, and `model_` takes categories as codes: their places in `table_.categories`.
 
     Args:
         latent_dim: Number of values in a code; fewer than the features.
@@ -43,6 +52,7 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
             weight of its layer `threshold`. Saved or exported, it detects anomalies by itself.
         encoder_, decoder_, n_features_in_, feature_names_in_: As in `AutoencoderTransformer`.
         offset_: The threshold.
+        table_: The columns of a DataFrame with categories; `None` for rows of numbers.
 
     Reference:
         Japkowicz, Myers and Gluck, A Novelty Detection Approach to Classification, 1995; Vovk,
@@ -67,7 +77,8 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         """Fit the autoencoder to a part of the rows, and the threshold to the others.
 
         Args:
-            X: Rows, (n, features), finite; most of them normal.
+            X: Rows, (n, features), finite, or a DataFrame without missing values; most of them
+                normal.
             y: Ignored.
 
         Returns:
@@ -77,20 +88,27 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
             ValueError: If `X` or a parameter is illegal, or the rows held out are too few.
             FloatingPointError: If the loss is no longer finite.
         """
-        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        x, table = self._learn_columns(X)
         fraction = check.rate("calibration_fraction", self.calibration_fraction)
         held_out = min(round(fraction * len(x)), len(x) - 1)
         rank = conformal_rank(self.contamination, held_out)
         seed = self._seed()
         # Another stream than that of the epochs' orders, (seed, 0), (seed, 1), ...
         order = np.random.default_rng((seed, 0, 1)).permutation(len(x))
-        net = self._fit_net(x[order[held_out:]], seed)
+        rows = x[order[held_out:]]
+        prepare = table and table.fitted(Part(rows, np.zeros(len(rows)))).layer()
+        if prepare:
+            rows = keras.ops.convert_to_numpy(prepare(rows))
+        net = self._fit_net(rows, seed)
+        features = prepared = keras.Input(x.shape[1:], name="features")
+        if prepare:
+            prepared = prepare(features)
         layer = AnomalyThreshold(dtype="float32", name="threshold")
-        model = keras.Model(net.input, layer(net.input, net.output), name="detector")
+        model = keras.Model(features, layer(prepared, net.call(prepared)), name="detector")
         scores = apply(model, x[order[:held_out]])["score"]
         threshold = np.sort(scores)[rank - 1]
         layer.threshold.assign(threshold)
-        self.offset_ = float(threshold)
+        self.table_, self.offset_ = table, float(threshold)
         self._set_models(model)
         return self
 
@@ -106,7 +124,7 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         Raises:
             ValueError: If `X` is malformed, or (a `NotFittedError`) `fit` was not called.
         """
-        return apply(self.model_, self._rows(X))["score"].astype(np.float64)
+        return apply(self.model_, self._features(X))["score"].astype(np.float64)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Give `score_samples(X) - offset_`, float64 (n,): those of outliers are negative.
@@ -129,6 +147,27 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
             ValueError: As `score_samples` does.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def _learn_columns(self, X: Any) -> tuple[np.ndarray, TablePreparation | None]:
+        """Check rows to fit to; of categories give codes, and what these are."""
+        is_frame = isinstance(X, pd.DataFrame)
+        if not is_frame or not any(is_category(str(name), column) for name, column in X.items()):
+            return validate_data(self, X, dtype=np.float32, ensure_min_samples=2), None
+        (x,), table = read_frames([X], "refuse")
+        validate_data(self, X, skip_check_array=True)  # which keeps the columns' names
+        return x, table
+
+    def _features(self, X: Any) -> np.ndarray:
+        """Check rows for `model_`."""
+        check_is_fitted(self)
+        return self.table_(X) if self.table_ else super()._rows(X)
+
+    def _rows(self, X: Any) -> np.ndarray:
+        """Check rows, and prepare them as `model_` does."""
+        x = self._features(X)
+        if not self.table_:
+            return x
+        return keras.ops.convert_to_numpy(self.model_.get_layer(PREPARATION)(x))
 
 
 def conformal_rank(contamination: float, held_out: int) -> int:
