@@ -21,7 +21,6 @@ class Value(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Read a text."""
-        del param, ctx
         if not isinstance(value, str):
             return value
         try:
