@@ -29,6 +29,13 @@ def test_unknown_names_suggest_close_ones():
     for look_up in (zoo.create, zoo.describe):
         with pytest.raises(ValueError, match="Did you mean 'lenet5'"):
             look_up("lenet")
+    with pytest.raises(ValueError, match="'mlp' has no argument.*Did you mean 'hidden_units'"):
+        zoo.create("mlp", hidden_unit=(64,))
+
+
+def test_names_are_not_data():
+    with pytest.raises(ValueError, match="received 'digits'. Make one: zoo.load_data"):
+        zoo.train("mlp_tiny", "digits", directory="nowhere")
 
 
 def test_a_name_is_registered_once_and_failure_registers_nothing():

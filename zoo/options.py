@@ -90,12 +90,7 @@ def options_of(
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick the options that the user gave.
-
-    Example:
-        >>> given({"epochs": 3, "seed": None, "augment": (("shift", 2), ("flip", True))})
-        {'epochs': 3, 'augment': {'shift': 2, 'flip': True}}
-    """
+    """Pick the options that the user gave."""
     found = {name: value for name, value in options.items() if value not in (None, ())}
     for name, value in found.items():
         if isinstance(value, tuple) and isinstance(value[0], tuple) and len(value[0]) == 2:

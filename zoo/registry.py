@@ -197,25 +197,14 @@ def create(name: str, /, **arguments: Any) -> keras.Model:
 
 
 def require_known(whose: str, arguments: Iterable[str], known: Mapping[str, Any]) -> None:
-    """Check that what is to be called has arguments of these names.
-
-    Example:
-        >>> require_known("'mlp'", ["hidden_unit"], {"hidden_units": (64,)})
-        Traceback (most recent call last):
-        ValueError: 'mlp' has no argument 'hidden_unit'. Did you mean 'hidden_units'? ...
-    """
+    """Check that what is to be called has arguments of these names."""
     for argument in arguments:
         if argument not in known:
             raise ValueError(f"{whose} has no argument {argument!r}. {suggestion(argument, known)}")
 
 
 def suggestion(name: str, known: Mapping[str, Any]) -> str:
-    """Say which known names are close to an unknown one.
-
-    Example:
-        >>> suggestion("vgg61", {"vgg16": 0, "mlp": 1})
-        "Did you mean 'vgg16'? Known: mlp, vgg16."
-    """
+    """Say which known names are close to an unknown one."""
     close = difflib.get_close_matches(str(name), known, n=3)
     question = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
     return f"{question}Known: {', '.join(sorted(known)) or 'none'}."

@@ -67,10 +67,6 @@ def quiet_tensorflow() -> None:
     """Load TensorFlow without the lines that its native code writes; call it before Keras loads.
 
     A user who sets `TF_CPP_MIN_LOG_LEVEL` sees them.
-
-    Example:
-        >>> quiet_tensorflow()
-        >>> import keras
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ or sys.stderr is None:
         return
@@ -87,12 +83,7 @@ def quiet_tensorflow() -> None:
 
 
 def watching(quiet: bool = False, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
-    """Give a training its `verbose` and `callbacks`: a bar on a terminal, else a line an epoch.
-
-    Example:
-        >>> watching(quiet=True)
-        {'verbose': 0, 'callbacks': []}
-    """
+    """Give a training its `verbose` and `callbacks`: a bar on a terminal, else a line an epoch."""
     silent = quiet or sys.stdout is None  # closed
     if silent or sys.stdout.isatty():
         return {"verbose": 0 if silent else "auto", "callbacks": list(callbacks)}

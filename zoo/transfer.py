@@ -104,12 +104,6 @@ def layer_outputs(model: keras.Model) -> tuple[Any, dict[str, Any]]:
     """Apply a model's layers to new inputs.
 
     A layer's own `output` is another model's where the layer is a model itself, or is shared.
-
-    Example:
-        >>> import zoo
-        >>> inputs, outputs = layer_outputs(zoo.mlp((8, 8, 1), 10))
-        >>> outputs["flatten"].shape
-        (None, 64)
     """
     single = len(model.inputs) == 1  # a Sequential model has no `input`
     plain = keras.Model(model.inputs[0] if single else model.input, model.outputs)

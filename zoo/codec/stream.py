@@ -27,13 +27,7 @@ LONGEST_NUMBER = 5  # bytes, of 7 bits each
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """What the bytes of compressed images hold.
-
-    Example:
-        >>> data = Stream(7, 1, (28, 28, 1), b"payload").to_bytes()
-        >>> len(data), Stream.from_bytes(data).payload
-        (23, b'payload')
-    """
+    """What the bytes of compressed images hold."""
 
     fingerprint: int
     count: int

@@ -59,12 +59,7 @@ def bits(symbols: np.ndarray, tables: np.ndarray) -> np.ndarray:
 
 
 def least_bits(tables: np.ndarray) -> int:
-    """Give the bits that the cheapest image takes, rounded down, but at least 1.
-
-    Example:
-        >>> least_bits(np.full((2, 4), 2**22)), least_bits(np.array([[2**24 - 3, 1, 1, 1]]))
-        (4, 1)
-    """
+    """Give the bits that the cheapest image takes, rounded down, but at least 1."""
     # In integers, for writer and reader must agree.
     largest = math.prod(map(int, tables.max(axis=1)))
     return max(1, (TOTAL ** len(tables) // largest).bit_length() - 1)

@@ -81,13 +81,7 @@ class Dataset:
 
 
 def require_dataset(data: Any) -> None:
-    """Check that an argument `data` is a data set.
-
-    Example:
-        >>> require_dataset("digits")
-        Traceback (most recent call last):
-        ValueError: `data` must be a zoo.Dataset, received 'digits'. Make one: zoo.load_data(...).
-    """
+    """Check that an argument `data` is a data set."""
     if not isinstance(data, Dataset):
         shown = repr(data) if isinstance(data, str | os.PathLike) else type(data).__name__
         raise ValueError(

@@ -114,10 +114,5 @@ def _as_tuples(value: Any) -> Any:
 
 
 def preparation_for(input_shape: tuple[int | None, ...]) -> Preparation:
-    """Guess what examples are by their shape.
-
-    Example:
-        >>> str(preparation_for((8, 8, 1)))
-        'images of 8 x 8 x 1'
-    """
+    """Guess what examples are by their shape."""
     return _kind(KINDS[len(input_shape)])(input_shape=input_shape)  # type: ignore[call-arg]

@@ -174,14 +174,7 @@ def _prepared(model: keras.Model, examples: np.ndarray) -> np.ndarray:
 def interpolate(
     decoder: keras.Model, start: np.ndarray, end: np.ndarray, steps: int = SHOWN
 ) -> np.ndarray:
-    """Decode codes on the line between two.
-
-    Example:
-        >>> import zoo
-        >>> model = zoo.create("dense_autoencoder_tiny", input_shape=(8, 8, 1))
-        >>> interpolate(model.get_layer("decoder"), np.zeros(4), np.ones(4)).shape
-        (10, 8, 8, 1)
-    """
+    """Decode codes on the line between two."""
     parts = np.linspace(0, 1, steps, dtype="float32")[:, None]
     images = decoder((1 - parts) * start + parts * end, training=False)
     return keras.ops.convert_to_numpy(images)

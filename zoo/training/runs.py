@@ -164,13 +164,7 @@ def load_run(directory: str | os.PathLike[str], model: keras.Model | None = None
 
 
 def load_model(path: Path) -> keras.Model:
-    """Load a model of ours, with the layers that train faster than Keras's own.
-
-    Example:
-        >>> load_model(Path("nowhere.keras"))
-        Traceback (most recent call last):
-        ValueError: 'nowhere.keras' is missing or damaged ...
-    """
+    """Load a model of ours, with the layers that train faster than Keras's own."""
     with refusing_damage(path):
         return keras.saving.load_model(path, {"BatchNormalization": BatchNormalization})
 
