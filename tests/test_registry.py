@@ -29,12 +29,12 @@ def test_unknown_names_suggest_close_ones():
     for look_up in (zoo.create, zoo.describe):
         with pytest.raises(ValueError, match="Did you mean 'lenet5'"):
             look_up("lenet")
-    with pytest.raises(ValueError, match="'mlp' has no argument.*Did you mean 'hidden_units'"):
+    with pytest.raises(ValueError, match=r"'mlp' has no argument.*Did you mean 'hidden_units'"):
         zoo.create("mlp", hidden_unit=(64,))
 
 
 def test_names_are_not_data():
-    with pytest.raises(ValueError, match="received 'digits'. Make one: zoo.load_data"):
+    with pytest.raises(ValueError, match=r"received 'digits'\. Make one: zoo\.load_data"):
         zoo.train("mlp_tiny", "digits", directory="nowhere")
 
 

@@ -95,6 +95,14 @@ def test_folders_can_set_the_test_part_aside(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*passed over")
+def test_options_of_images_are_refused(tmp_path):
+    write(tmp_path / "texts", WORDS)
+    with pytest.raises(ValueError, match=r"for folders of images.*received image_size=\(8, 8\)"):
+        zoo.load_data(tmp_path / "texts", image_size=(8, 8))
+    with pytest.raises(ValueError, match="the labels are real numbers or texts"):
+        zoo.load_data((WORDS, WORDS[::-1]), split_by="classes")
+
+
 def test_a_folder_of_images_with_a_note_stays_one_of_images(tmp_path):
     from PIL import Image
 

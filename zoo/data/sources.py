@@ -150,10 +150,12 @@ def load_data(
         one_of("kind", kind, KINDS)
     by_classes = one_of("split_by", split_by, ("examples", "classes")) == "classes"
     of_folders = (image_size, color, background, max_pixels)
-    if not _is_folder(source) and of_folders != (None, None, "white", MAX_PIXELS):
+    of_images = _is_folder(source) and not _is_texts(source, kind)
+    if not of_images and of_folders != (None, None, "white", MAX_PIXELS):
         raise ValueError(
             "`image_size`, `color`, `background` and `max_pixels` are for folders of images, and "
-            f"the source is none; received {of_folders}."
+            f"the source is none; received image_size={image_size!r}, color={color!r}, "
+            f"background={background!r}, max_pixels={max_pixels!r}."
         )
     options = {"missing": missing, "kind": kind}
     if _is_table(source):
@@ -162,10 +164,10 @@ def load_data(
         raise ValueError(
             f"`target` is for tables with named columns, not for this source; received {target!r}."
         )
+    elif of_images:
+        found = read_folder(Path(source), *of_folders, on_corrupt, not by_classes)
     elif _is_texts(source, kind):
         found = _read_texts(source)
-    elif _is_folder(source):
-        found = read_folder(Path(source), *of_folders, on_corrupt, not by_classes)
     elif isinstance(source, str) and source in _NAMED:
         found = _NAMED[source](source)
     elif isinstance(source, str | os.PathLike):

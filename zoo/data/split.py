@@ -39,7 +39,8 @@ def split_classes(
     train, validation, test = source.train, source.validation, source.test
     if not source.class_names:
         raise ValueError(
-            "`split_by`='classes' needs classes, and the labels are real numbers: leave it out."
+            "`split_by`='classes' needs classes, and the labels are real numbers or texts: leave "
+            "it out."
         )
     given = [part for part in (train, validation, test) if part is not None]
     everything = joined(given) if len(given) > 1 else train

@@ -124,7 +124,8 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         Raises:
             ValueError: If `X` is malformed, or (a `NotFittedError`) `fit` was not called.
         """
-        return apply(self.model_, self._features(X))["score"].astype(np.float64)
+        x = self._features(X)  # which tells whether there is a `model_`
+        return apply(self.model_, x)["score"].astype(np.float64)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Give `score_samples(X) - offset_`, float64 (n,): those of outliers are negative.

@@ -90,7 +90,8 @@ class AutoencoderTransformer(
         Raises:
             ValueError: If `X` is malformed, or (a `NotFittedError`) `fit` was not called.
         """
-        return apply(self.encoder_, self._rows(X))
+        x = self._rows(X)  # which tells whether there is an `encoder_`
+        return apply(self.encoder_, x)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Rebuild rows, float32 (n, n_features_in_), from codes.
