@@ -14,6 +14,7 @@ from scipy.linalg import subspace_angles
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -347,6 +348,12 @@ def test_a_keras_file_holds_the_threshold(detector, rows, tmp_path):
 def test_illegal_parameters_are_refused(rows, settings, message):
     with pytest.raises(ValueError, match=message):
         AutoencoderDetector(**{**SMALL, **settings}).fit(rows[0][:100])
+
+
+@pytest.mark.parametrize("method", ["transform", "inverse_transform", "reconstruction_error"])
+def test_the_unfitted_say_so(rows, method):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(AutoencoderTransformer(), method)(rows[1])
 
 
 def test_illegal_rows_are_refused(transformer, rows):
