@@ -150,6 +150,11 @@ class CosineProxies(Configured, keras.layers.Layer):
 
 
 def safe_root(squares: Any) -> Any:
-    """Give square roots whose gradient at 0 is 0, not infinite."""
+    """Give square roots whose gradient at 0 is 0, not infinite.
+
+    Example:
+        >>> safe_root(ops.convert_to_tensor([4.0, 0.0, -1e-9])).numpy().tolist()
+        [2.0, 0.0, 0.0]
+    """
     near = squares <= SMALLEST_SQUARE  # not so of NaN, which stays
     return ops.where(near, 0.0, ops.sqrt(ops.where(near, 1.0, squares)))
