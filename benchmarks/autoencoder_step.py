@@ -15,12 +15,10 @@ from typing import Any
 import click
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
-from measure import interleaved, report, summary
+from measure import in_batches, interleaved, report, summary
 
 import zoo
-from zoo.data import feed
 from zoo.training.precision import precision_scope
 
 BATCH, STEPS = 128, 20
@@ -77,8 +75,8 @@ def by_hand(precision: str) -> Callable[[], None]:
 
 def fitting(model: keras.Model) -> Callable[[], None]:
     images = np.random.default_rng(0).random((BATCH * STEPS, 28, 28, 1), dtype="float32")
-    # `fit(images, images)` would end epochs this short with pauses of seconds; see `feed`.
-    batches = feed(tf.data.Dataset.from_tensor_slices((images, images)).batch(BATCH))
+    # `fit(images, images)` would end epochs this short with pauses of seconds.
+    batches = in_batches((images, images), BATCH)
     model.compile("adam", "mse")
 
     def run() -> None:

@@ -57,6 +57,15 @@ def _serve(connection: Connection, make: Callable[[], Callable[[], None]]) -> No
         connection.send(time.perf_counter() - started)
 
 
+def in_batches(arrays: Any, size: int) -> Any:
+    """Make a `tf.data.Dataset` of batches without the tuning thread that `zoo.data.feed` avoids."""
+    import tensorflow as tf
+
+    untuned = tf.data.Options()
+    untuned.autotune.enabled = False
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(size).with_options(untuned)
+
+
 def summary(times: list[float]) -> dict[str, float]:
     return {
         "median ms": round(statistics.median(times), 1),

@@ -20,11 +20,9 @@ from typing import Any
 import click
 import keras
 import numpy as np
-import tensorflow as tf
-from measure import interleaved, report, summary
+from measure import in_batches, interleaved, report, summary
 
 import zoo
-from zoo.data import feed
 from zoo.layers import Distance
 from zoo.training.precision import precision_scope
 
@@ -94,8 +92,7 @@ def fitting(
     generator = np.random.default_rng(0)
     left, right = generator.random((2, pairs * PAIRS[pairs], 28, 28, 1), dtype="float32")
     same = generator.integers(0, 2, (pairs * PAIRS[pairs], 1)).astype("float32")
-    data = ({"left": left, "right": right}, same)
-    batches = feed(tf.data.Dataset.from_tensor_slices(data).batch(pairs))
+    batches = in_batches(({"left": left, "right": right}, same), pairs)
 
     def run() -> None:
         model.fit(batches, epochs=1, shuffle=False, verbose=0)

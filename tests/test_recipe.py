@@ -239,7 +239,16 @@ def test_precision_scope_restores_the_policy_after_an_error():
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_automatic_precision_follows_the_processor(monkeypatch):
-    for flags, expected in ({"avx512_bf16"}, "mixed_bfloat16"), ({"avx2"}, "float32"):
-        monkeypatch.setattr("zoo.training.precision._cpu_flags", lambda flags=flags: flags)
-        assert resolve_precision("auto") == expected
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        ({"AuthenticAMD", "avx512_bf16"}, "mixed_bfloat16"),
+        ({"GenuineIntel", "avx512_bf16", "amx_bf16"}, "mixed_bfloat16"),
+        ({"GenuineIntel", "avx512_bf16"}, "float32"),  # one and a half times as slow in bfloat16
+        ({"AuthenticAMD", "avx2"}, "float32"),
+        (set(), "float32"),
+    ],
+)
+def test_automatic_precision_is_the_faster_one(monkeypatch, processor, expected):
+    monkeypatch.setattr("zoo.training.precision._cpu_words", lambda: processor)
+    assert resolve_precision("auto") == expected
