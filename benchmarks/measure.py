@@ -22,8 +22,8 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def interleaved(
-    contestants: Mapping[str, Callable[[], Callable[[], None]]], *, rounds: int, steps: int
-) -> dict[str, list[float]]:
+    contestants: Mapping[Any, Callable[[], Callable[[], None]]], *, rounds: int, steps: int
+) -> dict[Any, list[float]]:
     """Time each contestant once a round, so that a slow moment of the machine meets all alike.
 
     Each is made, by a picklable function, in a process of its own (one library's memory settings

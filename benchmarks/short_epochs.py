@@ -15,9 +15,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import statistics
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import click
 import keras
+import numpy as np
 from measure import interleaved, report, summary
 
 import zoo
@@ -27,17 +29,22 @@ EPOCHS = 30
 
 def plain_fit() -> Callable[[], None]:
     data = zoo.load_data("digits")
-    x, y = data.train.examples(), data.train.labels
-    validation = data.validation.examples(), data.validation.labels
+    x, y = arrays(data.train)
+    validation, test = arrays(data.validation), arrays(data.test)
 
     def run() -> None:
         model = zoo.create("cascade_cnn", input_shape=data.input_shape)
         model.compile("adamw", "sparse_categorical_crossentropy", metrics=["accuracy"])
         model.fit(x, y, batch_size=64, epochs=EPOCHS, validation_data=validation, verbose=0)
-        model.evaluate(data.test.examples(), data.test.labels, verbose=0)
+        model.evaluate(*test, verbose=0)
         keras.backend.clear_session()
 
     return run
+
+
+def arrays(part: Any) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = zip(*part.batches(64), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 def zoo_train() -> Callable[[], None]:
