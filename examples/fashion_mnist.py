@@ -66,7 +66,7 @@ def main(directory: Path, seed: int, precision: str, epochs: int, resume: bool) 
         "parameters": run.model.count_params(),
         "minutes": round(minutes, 1),
         "seed": seed,
-        "precision": run.config["precision"],
+        "precision": run.recipe.precision,
         "epochs": epochs,
         "versions": run.config["versions"],
         "keras_backend": keras.backend.backend(),
