@@ -23,17 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from measure import in_batches, interleaved, report
+from measure import PAIRS, TRUNKS, in_batches, interleaved, report
 
 HERE = Path(__file__).resolve().parents[1]
 SHAPE = (28, 28, 1)
-TRUNKS: dict[str, dict[str, Any]] = {
-    "cascade 32-64": dict(filters=(32, 64), dense_units=(64,)),
-    "siamese_cnn": dict(
-        filters=(32, 64, 128, 256), convs_per_block=1, head="global_average", dense_units=()
-    ),
-    "small": dict(filters=(4, 8, 16, 32), head="global_average", dense_units=()),
-}
 
 
 # Each contestant imports what it uses itself, when the path leads to its checkout.
@@ -109,7 +102,7 @@ TIMED: dict[str, tuple[Callable[..., Any], int, int]] = {
     **{
         f"step of siamese {trunk}, pairs: {pairs}": (partial(siamese, trunk=trunk), pairs, steps)
         for trunk in TRUNKS
-        for pairs, steps in {1: 200, 4: 100, 16: 40, 64: 20}.items()
+        for pairs, steps in PAIRS.items()
     },
     "epoch of the digits through feed": (short_epochs, 64, 10),
     "epoch of zoo.train, 30 short epochs": (training, 64, 30),

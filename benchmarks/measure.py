@@ -20,6 +20,16 @@ from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
 
+# Siamese networks that are timed: arguments of their cascades, and pairs a batch: steps a round.
+TRUNKS: dict[str, dict[str, Any]] = {
+    "cascade 32-64": dict(filters=(32, 64), dense_units=(64,)),
+    "siamese_cnn": dict(
+        filters=(32, 64, 128, 256), convs_per_block=1, head="global_average", dense_units=()
+    ),
+    "small": dict(filters=(4, 8, 16, 32), head="global_average", dense_units=()),
+}
+PAIRS = {1: 200, 4: 100, 16: 40, 64: 20}
+
 
 def interleaved(
     contestants: Mapping[Any, Callable[[], Callable[[], None]]], *, rounds: int, steps: int

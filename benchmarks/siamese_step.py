@@ -15,25 +15,16 @@ import functools
 import itertools
 import statistics
 from collections.abc import Callable
-from typing import Any
 
 import click
 import keras
 import numpy as np
-from measure import in_batches, interleaved, report, summary
+from measure import PAIRS, TRUNKS, in_batches, interleaved, report, summary
 
 import zoo
 from zoo.layers import Distance
 from zoo.training.precision import precision_scope
 
-PAIRS = {1: 200, 4: 100, 16: 40, 64: 20}  # pairs a batch: steps a round
-TRUNKS: dict[str, dict[str, Any]] = {
-    "cascade 32-64": dict(filters=(32, 64), dense_units=(64,)),
-    "siamese_cnn": dict(
-        filters=(32, 64, 128, 256), convs_per_block=1, head="global_average", dense_units=()
-    ),
-    "small": dict(filters=(4, 8, 16, 32), head="global_average", dense_units=()),
-}
 SETTINGS: dict[str, tuple[str, int]] = {
     "float32": ("float32", 1),
     "bfloat16, 20 steps a call": ("mixed_bfloat16", 20),

@@ -114,7 +114,7 @@ def load_faces(path: Path | None, seed: int) -> zoo.Dataset:
         except OSError as error:
             raise click.ClickException(
                 "Without --data, scikit-learn downloads the Olivetti faces, and could not. Give "
-                "an .npz file with images and labels: --data faces.npz"
+                "an .npz file of arrays x and y, images and labels: --data faces.npz"
             ) from error
     with np.load(path) as file:
         if not {"images", "subject"} <= set(file.files):

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import zoo
 from zoo.data import Augment
-from zoo.training.precision import precision_scope, resolve_precision
+from zoo.training.precision import _cpu_words, precision_scope, resolve_precision
 from zoo.training.recipe import DEFAULTS, OPTIMIZERS, SCHEDULES, Recipe, describe_function
 from zoo.training.runs import load_run
 
@@ -252,3 +253,12 @@ def test_precision_scope_restores_the_policy_after_an_error():
 def test_automatic_precision_is_the_faster_one(monkeypatch, processor, expected):
     monkeypatch.setattr("zoo.training.precision._cpu_words", lambda: processor)
     assert resolve_precision("auto") == expected
+
+
+def test_the_processors_maker_and_features_are_read():
+    try:
+        told = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        pytest.skip("the operating system does not tell")
+    known = {"AuthenticAMD", "GenuineIntel", "fpu", "avx512_bf16", "amx_bf16"}
+    assert _cpu_words() & known == known & set(told)
