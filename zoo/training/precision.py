@@ -40,7 +40,7 @@ def _multiplies_bfloat16() -> bool:
         if gpus:
             details = tf.config.experimental.get_device_details(gpus[0])
             return details.get("compute_capability", (0, 0)) >= (8, 0)
-        # Intel's without AMX are slower in bfloat16 (`benchmarks/step_time.py`).
+        # Intel's without AMX are slower in bfloat16 (`results/step_time_without_amx.json`).
         cpu = _cpu_words()
         return "amx_bf16" in cpu or {"AuthenticAMD", "avx512_bf16"} <= cpu
     if backend == "jax":
