@@ -307,5 +307,4 @@ def detect(digit: int, recipe: dict[str, Any], validate: bool) -> dict[str, floa
 
 
 if __name__ == "__main__":
-    keras.utils.disable_interactive_logging()
     main()
