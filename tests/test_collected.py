@@ -98,7 +98,47 @@ def test_other_kinds():
     np.testing.assert_array_equal(again.test.examples(), data.test.examples())
 
 
+ROWS, ONE_HOT = X[:, :, 0, 0], np.eye(10, dtype="float32")[np.arange(50) % 10]
+GRID = np.random.default_rng(1).random((50, 10, 10))
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        (slices(ROWS).batch(10), "rows of 6 columns"),  # 50 is a whole number of batches
+        (slices((ROWS, Y)).batch(10), "rows of 6 columns"),
+        (slices((ROWS, Y)).batch(10, drop_remainder=True), "rows of 6 columns"),
+        (slices((GRID, ONE_HOT)).batch(10), "images of 10 x 10 x 1"),
+        (slices(GRID).batch(10), "images of 10 x 10 x 1"),
+        (slices(np.array([f"a {number}" for number in range(50)])).batch(10), "texts"),
+    ],
+)
+def test_batches_are_told_from_examples(source, what):
+    data = zoo.load_data(source, validation_fraction=0)
+    assert str(data.preparation) == what
+    assert len(data.train) + len(data.validation) + len(data.test) == 50
+
+
+class Uneven(Batches):
+    """Batches whose labels are one too few, then one too many."""
+
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        return x, y[:-1] if index % 2 else np.append(y, 0)
+
+
+class Late(Batches):
+    """Batches of which the first has no labels."""
+
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        return x, y if index else None
+
+
 BAD = {
+    "labels beside their examples": (Uneven(X, Y), "as many labels as examples"),
+    "labels in some batches": (Late(X, Y), "as many labels as examples"),
+    "one-hot or a batch": (slices((GRID, ONE_HOT)), r"one-hot labels: use \.batch"),
     "infinite": (slices((X, Y)).batch(7).repeat(), "no finite length"),
     "unknown": (slices((X, Y)).filter(lambda x, y: y > 0), "no known length"),
     "infinite PyDataset": (Endless(X, Y), "The Endless of the data has no finite"),

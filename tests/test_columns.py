@@ -24,6 +24,8 @@ TEXTS = {
     "thousands": ([f"{value + 1000:,}" for value in FEW], "numbers as text, such as '1,000'"),
     "dates": ([f"2024-01-{value + 1:02}" for value in FEW], "'odd' holds dates"),
     "times": ([f"2024-01-{value + 1:02} 10:00:00" for value in FEW], "'odd' holds dates"),
+    "ISO times": ([f"2024-01-{value + 1:02}T10:00:00" for value in FEW], "'odd' holds dates"),
+    "a gap": ([str(value + 0.5) for value in range(COUNT - 1)] + ["?"], "numbers, but also '\\?'"),
     "german": ([f"{value + 1}.1.2024" for value in FEW], "'odd' holds dates"),
 }
 
@@ -52,6 +54,13 @@ def test_a_file_gives_categories_that_look_like_numbers_as_they_were(tmp_path):
     prepare = load_data(frame, target="pay", missing="impute").preparation
     np.testing.assert_array_equal(prepare(tmp_path / "table.csv"), prepare(frame))
     assert prepare(frame)[:2, ::2].tolist()[0] == [0, 0]
+
+
+def test_a_file_gives_words_that_look_like_booleans_as_they_were(tmp_path):
+    frame = table(["true", "false", "maybe", "true"] * 25)
+    prepare = load_data(frame, target="pay", missing="impute").preparation
+    frame.iloc[[0, 3, 1]].to_csv(tmp_path / "table.csv", index=False)
+    np.testing.assert_array_equal(prepare(tmp_path / "table.csv")[:, 0], [2, 2, 0])
 
 
 def test_ages_as_labels_get_a_hint():

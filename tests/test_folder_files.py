@@ -38,7 +38,9 @@ def test_what_is_no_picture_is_passed_over_and_counted(own_folder, tmp_path):
     (own_folder / "class2" / "link.png").symlink_to(outside)
     (own_folder / "class2" / "endless.png").symlink_to("/dev/zero")
     os.mkfifo(own_folder / "class2" / "pipe.png")
-    with pytest.warns(UserWarning, match=r"Passed over: 6 of 96 files \(.*, \.\.\.\)") as caught:
+    save(own_folder / "stray.png", np.zeros((8, 8), "uint8"))
+    (own_folder / "class3").symlink_to("/nowhere")
+    with pytest.warns(UserWarning, match=r"Passed over: 8 files \(.*, \.\.\.\)") as caught:
         data = load_data(own_folder)
     assert [warning.filename for warning in caught] == [__file__]
     assert [files(data.train), files(data.test)] == whole

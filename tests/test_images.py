@@ -153,7 +153,7 @@ def test_paths_lists_folders_and_pillows_images_are_prepared_alike(tmp_path):
     np.testing.assert_array_equal(PREPARE([Image.open(path) for path in paths]), expected)
     np.testing.assert_array_equal(PREPARE(str(paths[1])), expected[1:])
     np.testing.assert_array_equal(COLORED(paths[0])[..., 2:], expected[:1])
-    with pytest.warns(UserWarning, match="Passed over in .*: 1 other files") as caught:
+    with pytest.warns(UserWarning, match="Passed over: 1 files .*Thumbs") as caught:
         np.testing.assert_array_equal(PREPARE(tmp_path), expected)
     assert caught[0].filename == __file__
     assert PREPARE.names(tmp_path) == PREPARE.names(paths) == [str(path) for path in paths]
@@ -208,6 +208,30 @@ def test_other_scales_are_scaled_with_a_word():
 def test_arrays_that_cannot_be_meant_are_refused(x, message):
     with pytest.raises(ValueError, match=message):
         PREPARE(x)
+
+
+def test_images_that_were_divided_twice_are_refused():
+    prepare = ImagePreparation((4, 4, 1))
+    x = np.random.default_rng(0).random((3, 4, 4, 1), "float32")
+    with pytest.raises(ValueError, match="divided by 255 twice"):
+        prepare(x / 255)
+    with pytest.raises(ValueError, match="masked in part"):
+        prepare(np.ma.masked_array(x, mask=x > 0.5))
+    assert prepare(0 * x).max() == 0
+
+
+def test_the_transparent_level_of_black_and_white(tmp_path):
+    Image.new("1", (4, 4), 1).save(tmp_path / "w.png", transparency=1)
+    prepare = ImagePreparation((4, 4, 1), background="black")
+    assert prepare.pixels(tmp_path / "w.png").max() == 0
+    with Image.open(tmp_path / "w.png") as image:
+        image.load()
+        assert prepare.pixels(image).max() == 0
+
+
+def test_as_many_pixels_as_pillow_takes():
+    with pytest.raises(ValueError, match="`max_pixels` must be at most 178956970"):
+        ImagePreparation((4, 4, 1), max_pixels=10**9)
 
 
 def test_any_size_and_ambiguous_shapes():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import zoo.tasks
 from zoo.data import load_data
 
 COUNT = 60
@@ -136,3 +137,54 @@ def test_real_numbers_are_split_at_random_and_never_by_classes():
     with pytest.raises(ValueError, match="would put 0 examples into the test part"):
         load_data((X, y), test_fraction=0.001)
     assert len(load_data((X, y), validation_fraction=0).validation) == 0
+
+
+def test_both_parts_have_their_targets_by_name():
+    values = pd.DataFrame({"a": np.arange(COUNT) / 2, "b": np.arange(COUNT) * 10.0})
+    data = load_data(((FEATURES, values), (FEATURES, values[["b", "a"]])))
+    np.testing.assert_array_equal(data.test.labels, values.to_numpy("float32"))
+    one_hot = pd.DataFrame(np.eye(3)[THREE], columns=list("abc"))
+    data = load_data(((FEATURES, one_hot), (FEATURES, one_hot[["c", "b", "a"]])))
+    np.testing.assert_array_equal(data.test.labels, THREE)
+    with pytest.raises(ValueError, match="columns 'b' are missing"):
+        load_data(((FEATURES, values), (FEATURES, values.rename(columns={"b": "c"}))))
+
+
+@pytest.mark.parametrize("names", [("a", "a"), (1, "1")])
+def test_targets_of_one_name_are_refused(names):
+    values = pd.DataFrame(np.ones((COUNT, 2)), columns=list(names))
+    with pytest.raises(ValueError, match="Several columns have the same name"):
+        load_data((FEATURES, values))
+
+
+def test_real_numbers_in_the_test_part_alone_are_refused():
+    with pytest.raises(ValueError, match="must be alike; received int64"):
+        load_data(((FEATURES, THREE), (FEATURES, THREE + 0.5)))
+    assert load_data(((FEATURES, THREE + 0.5), (FEATURES, THREE))).is_regression
+
+
+def test_masked_labels_are_missing():
+    for y in (THREE, THREE + 0.5):
+        with pytest.raises(ValueError, match="missing in 20 of 60 examples"):
+            load_data((FEATURES, np.ma.masked_array(y, mask=THREE == 1)))
+
+
+@pytest.mark.parametrize(
+    ("y", "names", "message"),
+    [
+        (np.array(["b", "c", "a"])[THREE], ["a", "b"], "label 'c' is none of the class names"),
+        (THREE == 1, ["no", "yes"], "label 'False' is none of the class names"),
+        (THREE, ["x", "x", "y"], "Several classes have the same name, 'x'"),
+    ],
+)
+def test_names_in_a_file_that_fit_no_label_are_refused(tmp_path, y, names, message):
+    np.savez(tmp_path / "set.npz", x=FEATURES, y=y, class_names=names)
+    with pytest.raises(ValueError, match=message):
+        load_data(tmp_path / "set.npz")
+
+
+def test_weights_are_of_the_labels_and_not_of_their_places():
+    weights = zoo.tasks.get("classification").class_weights
+    assert weights(load_data((FEATURES, THREE + 1)), {1: 9.0}) == {0: 9.0, 1: 1.0, 2: 1.0}
+    assert weights(load_data((FEATURES, THREE)), {1: 9.0}) == {0: 1.0, 1: 9.0, 2: 1.0}
+    assert weights(load_data((FEATURES, np.array(list("bca"))[THREE])), {1: 9.0})[1] == 9.0

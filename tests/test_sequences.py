@@ -135,6 +135,22 @@ def test_arrays_are_images_unless_the_kind_says_otherwise():
         zoo.load_data((x, y), kind="tables")
 
 
+def test_one_feature_and_several_sequences_are_told_apart():
+    x = [np.arange(50.0, 53 + index % 3) for index in range(40)]
+    prepare = zoo.load_data((x, np.arange(40) % 2)).preparation
+    assert len(prepare([[50.0], [51.0]])) == len(prepare([[50.0, 51.0], [50.0, 51.0]])) == 2
+    assert len(prepare(np.array([[50.0], [51.0]]))) == 1  # (time, features)
+    with pytest.raises(ValueError, match="Step 2 of sequence 0 equals 0"):
+        prepare([50.0, 51.0, 0.0])  # shorter than the longest, so it is no padding
+    np.testing.assert_array_equal(prepare([50.0, 51.0, 0, 0, 0]), prepare([50.0, 51.0]))
+
+
+def test_masked_steps_are_refused():
+    steps = np.ma.masked_array([1.0, 2.0, 999.0], mask=[0, 0, 1])
+    with pytest.raises(ValueError, match="masked in part"):
+        zoo.load_data(([steps[: 2 + index % 2] for index in range(40)], np.arange(40) % 2))
+
+
 def test_a_constant_feature_becomes_zero():
     x = [np.full((2 + index % 3, 1), 7.0) for index in range(40)]
     layer = zoo.load_data((x, np.arange(40) % 2)).preparation.layer()

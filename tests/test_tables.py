@@ -205,6 +205,33 @@ def test_what_a_masked_array_hides_is_missing():
         load_data((x, None))
 
 
+@pytest.mark.parametrize("form", [lambda x: x, list, lambda x: x[0]], ids=["2D", "list", "1D"])
+def test_what_a_masked_array_hides_is_missing_in_predictions(form):
+    data = load_data((np.arange(60.0).reshape(20, 3), None), missing="impute")
+    hidden = np.ma.masked_array([[50.0, -999.0, 60.0]], mask=[[False, True, False]])
+    np.testing.assert_array_equal(data.preparation(form(hidden)), [[50, np.nan, 60]])
+
+
+def test_categories_stay_so_where_the_parts_have_others():
+    def frame(*floors):
+        return pd.DataFrame({"age": np.arange(40), "floor": pd.Categorical([*floors] * 10)})
+
+    x, y = frame(1, 2, 3, 4), np.arange(40) % 2
+    for test in (frame(1, 2, 3, 3), x.astype({"floor": int})):
+        data = load_data(((x, y), (test, y)))
+        assert data.preparation.categories == (None, ("1", "2", "3", "4"))
+        np.testing.assert_array_equal(data.test.examples()[:, 1] + 1, test["floor"].astype(int))
+
+
+def test_the_target_may_be_named_by_a_number():
+    frame = pd.DataFrame(np.random.default_rng(0).random((40, 3)))
+    for target in (2, np.int64(2), "2", [2], frame.columns[-1:]):
+        assert load_data(frame, target=target).target_names == ("2",)
+    for target in (1.5, [1, 7]):
+        with pytest.raises(ValueError, match="As `target`, the columns"):
+            load_data(frame, target=target)
+
+
 def test_illegal_arguments_are_refused():
     for targets in ([], ["age", "age"]):
         with pytest.raises(ValueError, match="`target` must name"):
@@ -255,6 +282,14 @@ ROW = {"age": 30, "city": "Rome", "member": True}
         np.array([30, 2, 1], "float32"),
         np.array([[30, 2, 1]]),
         keras.ops.array([[30, 2, 1]]),
+        [pd.Series(ROW)[["member", "city", "age"]]],
+        next(pd.DataFrame([ROW])[["member", "city", "age"]].itertuples()),
+        list(pd.DataFrame([ROW])[["member", "city", "age"]].itertuples()),
+        {
+            name: pd.Series([value], index=[place])
+            for place, (name, value) in enumerate(ROW.items())
+        },
+        {name: np.array(value) for name, value in ROW.items()},
     ],
 )
 def test_rows_in_any_form_become_the_same_vector(data, x):
@@ -292,6 +327,8 @@ def test_examples_and_files_are_taken_as_they_were_loaded(data, tmp_path):
         ({"age": [1, 2], "city": ["Rome"], "member": [1]}, "no rows of a table"),
         (np.zeros((1, 3, 1)), "no rows of a table"),
         ("nowhere.csv", "is no file"),
+        ({name: np.array([[value]]) for name, value in ROW.items()}, "'age' has the shape"),
+        ([pd.Series([30, "Rome", True])], "'age', 'city', 'member' are missing"),
     ],
 )
 def test_rows_that_would_be_taken_for_others_are_refused(data, x, message):

@@ -78,11 +78,23 @@ def test_folders_are_classes_in_natural_order(tmp_path):
     for name in ("10", "2", "1"):
         write(tmp_path / "stars" / name, [f"{name} {text}" for text in WORDS[:10]])
     (tmp_path / "stars" / "2" / "note.md").write_text("none")
-    data = zoo.load_data(tmp_path / "stars")
+    (tmp_path / "stars" / "stray.txt").write_text("none")
+    (tmp_path / "stars" / "1" / "in").mkdir()
+    with pytest.warns(UserWarning, match=r"Passed over: 3 files .*stray") as caught:
+        data = zoo.load_data(tmp_path / "stars")
+    assert [warning.filename for warning in caught] == [__file__]
     assert data.class_names == ("1", "2", "10")
     found = everything(data).values()
     assert len(found) == 30
     assert all(text.split()[0] == data.class_names[label] for text, label in found)
+
+
+def test_a_class_that_leads_out_of_the_folder_is_refused(tmp_path):
+    write(tmp_path / "elsewhere", WORDS)
+    write(tmp_path / "texts" / "a", WORDS)
+    (tmp_path / "texts" / "b").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="is a link that leads out"):
+        zoo.load_data(tmp_path / "texts")
 
 
 def test_folders_can_set_the_test_part_aside(tmp_path):
@@ -113,7 +125,9 @@ def test_a_folder_of_images_with_a_note_stays_one_of_images(tmp_path):
     data = zoo.load_data(tmp_path)
     assert data.preparation.kind == "images"
     (tmp_path / "README.txt").write_text("Photos.")
-    assert zoo.load_data(tmp_path).preparation.kind == "images"
+    with pytest.warns(UserWarning, match=r"Passed over: 1 files .*README"):
+        assert zoo.load_data(tmp_path).preparation.kind == "images"
+    (tmp_path / "README.txt").unlink()
     for file in tmp_path.rglob("*.png"):
         file.rename(file.with_suffix(""))
     assert zoo.load_data(tmp_path).preparation.kind == "images"
@@ -243,8 +257,9 @@ def test_paths_of_images_are_no_texts():
 
 def test_folders_without_texts_are_refused(tmp_path):
     write(tmp_path / "a", WORDS)
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "1.txt").symlink_to(tmp_path / "a" / "00.txt")
-    os.mkfifo(tmp_path / "b" / "2.txt")
+    write(tmp_path / "texts" / "a", WORDS)
+    (tmp_path / "texts" / "b").mkdir()
+    (tmp_path / "texts" / "b" / "1.txt").symlink_to(tmp_path / "a" / "00.txt")
+    os.mkfifo(tmp_path / "texts" / "b" / "2.txt")
     with pytest.raises(ValueError, match=r"b holds no \.txt file"):
-        zoo.load_data(tmp_path)
+        zoo.load_data(tmp_path / "texts", kind="texts")

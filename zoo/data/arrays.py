@@ -102,7 +102,9 @@ def _examples(
 
 
 def _is_table(where: str, x: Any) -> bool:
-    return isinstance(x, pd.DataFrame) or as_array(f"The examples of {where}", x).ndim == 2
+    if not hasattr(x, "ndim"):
+        x = as_array(f"The examples of {where}", x)
+    return x.ndim == 2
 
 
 def _frame(where: str, x: Any) -> pd.DataFrame:
@@ -147,7 +149,7 @@ def _check_images(where: str, x: Any) -> np.ndarray:
             f"{len(bad)} images of {where} hold NaN or infinite values, the first at index "
             f"{bad[0]}. Remove or repair them."
         )
-    if low < 0 or high > 1 or 0 < high <= _DIVIDED_TWICE:
+    if low < 0 or high > 1 or 0 < high <= DIVIDED_TWICE:
         hint = " Sequences of numbers need kind='sequences'." if np.ndim(x) == 3 else ""
         raise ValueError(
             f"The images of {where} must be floats in [0, 1] (or uint8); received values from "
@@ -156,14 +158,14 @@ def _check_images(where: str, x: Any) -> np.ndarray:
     return images.astype(np.float32, copy=False)
 
 
-_DIVIDED_TWICE = 1.001 / 255  # the largest value of images that were divided by 255 twice
+DIVIDED_TWICE = 1.001 / 255  # the largest value of images that were divided by 255 twice
 
 
 def how_to_scale(low: float, high: float) -> str:
     """Say how to mend images of another scale."""
     if not np.isfinite([low, high]).all():
         return "Remove or repair those with NaN or infinite values."
-    if low >= 0 and high <= _DIVIDED_TWICE:
+    if low >= 0 and high <= DIVIDED_TWICE:
         return "Were they divided by 255 twice? Once is enough."
     if low >= 0 and high <= 1:
         return "If they are black and white, pass x.astype('float32')."

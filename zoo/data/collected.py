@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from zoo.data.labels import is_one_hot
+
 
 def are_batches(source: Any) -> bool:
     """Tell a `tf.data.Dataset` or a `keras.utils.PyDataset` from other sources."""
@@ -29,9 +31,9 @@ def collected(where: str, source: Any) -> tuple[Any, Any]:
     if not elements:
         raise ValueError(f"{what} is empty.")
     xs, ys = (list(column) for column in zip(*elements, strict=True))
-    if not _is_tf(source) or _are_batched(xs, ys):
-        if not all(np.ndim(x) and (y is None or np.ndim(y)) for x, y in elements):
-            raise ValueError(f"{what} must give batches.")
+    if not _is_tf(source) or _are_batched(what, source, elements):
+        if not all(_is_batch(x, y) and (y is None) == (ys[0] is None) for x, y in elements):
+            raise ValueError(f"{what} must give batches, all with as many labels as examples.")
         xs = [example for batch in xs for example in batch]
         ys = [None] if ys[0] is None else [label for batch in ys for label in batch]
     return _joined(where, xs), None if ys[0] is None else _joined(where, ys)
@@ -65,12 +67,24 @@ def _pair(where: str, element: Any) -> tuple[Any, Any]:
     return arrays[0], arrays[1] if len(arrays) == 2 else None
 
 
-def _are_batched(xs: list[np.ndarray], ys: list[Any]) -> bool:
-    """Tell batches from single examples."""
-    if ys[0] is not None:
-        return all(y.ndim and x.shape[:1] == y.shape[:1] for x, y in zip(xs, ys, strict=True))
-    lengths = {x.shape[:1] for x in xs[:-1]}
-    return xs[0].ndim == 4 or (len(lengths) == 1 and xs[-1].shape[:1] < min(lengths))
+def _is_batch(x: np.ndarray, y: np.ndarray | None) -> bool:
+    return x.ndim > 0 and (y is None or x.shape[:1] == y.shape[:1])
+
+
+def _are_batched(what: str, source: Any, elements: list[Any]) -> bool:
+    """Tell batches from single examples; after `.batch`, TensorFlow leaves their length open."""
+    spec = source.element_spec
+    specs = spec if isinstance(spec, tuple | list) else (spec,)
+    is_open = all(one.shape.rank is None or list(one.shape[:1]) == [None] for one in specs)
+    if not all(_is_batch(x, y) for x, y in elements):
+        return False
+    *others, (last, y) = elements
+    if y is None:  # sequences leave their length open, too
+        lengths = {len(x) for x, _ in others} or {len(last)}
+        return last.ndim == 4 or (is_open and len(lengths) == 1 and len(last) <= min(lengths))
+    if not is_open and all(is_one_hot(y[None]) for _, y in elements):
+        raise ValueError(f"{what} may give batches or examples with one-hot labels: use .batch().")
+    return True
 
 
 def _joined(where: str, values: list[Any]) -> Any:

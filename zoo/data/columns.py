@@ -16,7 +16,7 @@ import pandas as pd
 
 SUFFIXES = (".csv", ".parquet")
 MOST_CATEGORIES = 1000
-_DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}\b")
+_DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}(?!\d)")
 
 
 def read_file(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
@@ -58,11 +58,11 @@ def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
         )
 
 
-def require_distinct(names: Sequence[str]) -> None:
-    """Refuse columns of the same name."""
+def require_distinct(names: Sequence[str], what: str = "columns") -> None:
+    """Refuse columns, or others, of the same name."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ValueError(f"Several columns have the same name, {listed(twice)}: rename them.")
+        raise ValueError(f"Several {what} have the same name, {listed(twice)}: rename them.")
 
 
 def as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
@@ -81,17 +81,16 @@ def as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
 def _as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
     if isinstance(x, pd.DataFrame):
         return x
-    if isinstance(x, pd.Series):
-        return x.to_frame().T.infer_objects()
     if isinstance(x, Mapping):
-        one = not any(np.ndim(value) for value in x.values())
-        return pd.DataFrame([dict(x)] if one else dict(x))
-    rows = list(x) if isinstance(x, list | tuple) else np.asarray(x)
-    if len(rows) and all(isinstance(row, Mapping) for row in rows):
-        return pd.DataFrame(rows)
-    one = not isinstance(rows, np.ndarray) and not any(np.ndim(row) for row in rows)
-    if one or np.ndim(rows) == 1:
-        rows = [rows]
+        return pd.DataFrame({name: _column(name, values) for name, values in x.items()})
+    rows = [x] if _has_names(x) else list(x) if isinstance(x, list | tuple) else np.asanyarray(x)
+    if len(rows) and all(map(_has_names, rows)):
+        return pd.DataFrame(rows).infer_objects()
+    if isinstance(rows, list):
+        one = not any(np.ndim(row) for row in rows)
+        rows = np.ma.stack(rows) if any(map(np.ma.isMaskedArray, rows)) else [rows] if one else rows
+    elif rows.ndim == 1:
+        rows = rows[None]
     frame = pd.DataFrame(rows).infer_objects()
     if frame.shape[1] != len(columns):
         raise ValueError(
@@ -99,6 +98,17 @@ def _as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
             "values as there are columns)."
         )
     return frame.set_axis(list(columns), axis=1)
+
+
+def _has_names(row: Any) -> bool:
+    return isinstance(row, Mapping | pd.Series) or hasattr(row, "_fields")
+
+
+def _column(name: str, values: Any) -> Any:
+    """Give a column's values without an index of their own; a single value is a row."""
+    if np.ndim(values) > 1:
+        raise ValueError(f"the column {name!r} has the shape {np.shape(values)}, and not (n,).")
+    return values.array if isinstance(values, pd.Series) else np.atleast_1d(values)
 
 
 def require_columns(frame: pd.DataFrame, names: Sequence[str], what: str) -> None:
@@ -178,16 +188,18 @@ def _text_of(value: Any) -> str:
 
 
 def are_only_texts(categories: Sequence[str | None]) -> bool:
-    """Tell categories that a file must not give as numbers, such as "01234"."""
+    """Tell categories that a file must not give as numbers or booleans, such as "01234"."""
     texts = pd.Series([name for name in categories if name is not None], dtype=object)
     numbers = pd.to_numeric(texts, errors="coerce").dropna()
-    return bool((texts_of(numbers) != texts[numbers.index]).any())
+    return len(numbers) < len(texts) or bool((texts_of(numbers) != texts[numbers.index]).any())
 
 
 def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
     """Give the categories of a column, sorted, and refuse what are ids, texts or numbers."""
     rows, found = len(column), sorted(texts_of(column).dropna().unique())
     what = f"The column {name!r}"
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        _require_words(name, found)
     if len(found) == rows > 10:
         raise ValueError(
             f"{what} has another string in each of {rows} rows, as ids and texts do: leave it out."
@@ -197,8 +209,6 @@ def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
             f"{what} has {len(found)} categories, more than {MOST_CATEGORIES}: join the rare ones, "
             "or leave it out."
         )
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        _require_words(name, found)
     return tuple(found)
 
 
@@ -224,7 +234,9 @@ def _require_words(name: str, found: Sequence[str]) -> None:
 
 
 def as_array(what: str, values: Any) -> np.ndarray:
-    """Give values as an array, and refuse those that differ in shape."""
+    """Give values as an array, and refuse those that differ in shape, or are masked."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{what} are masked in part: fill these values in.")
     try:
         return np.asarray(values)
     except ValueError as error:

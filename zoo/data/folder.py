@@ -22,10 +22,11 @@ from zoo.data.pictures import (
     decode,
     ends_of_file,
     in_threads,
-    leads_out,
     natural_order,
     picture_files,
     visible,
+    visible_folders,
+    warn_of_others,
 )
 
 _SPLITS = ("train", "validation", "test")
@@ -83,18 +84,13 @@ def read_folder(
     names = {name for classes in folders.values() for name in classes}
     class_names = tuple(sorted(names, key=natural_order))
     numbers = {name: label for label, name in enumerate(class_names)}
-    others: list[Path] = []
     root = path.resolve()
+    beside = {classes.parent for part in folders.values() for classes in part.values()} | {path}
+    others = [item for folder in sorted(beside) for item in visible(folder) if not item.is_dir()]
     listed = [_list_files(classes, numbers, root, others) for classes in folders.values()]
     files = np.concatenate([files for files, _ in listed])
     total = len(files) + len(others)
-    if others:
-        shown = ", ".join(map(str, others[:5])) + ", ..." * (len(others) > 5)
-        warnings.warn(
-            f"Passed over: {len(others)} of {total} files ({shown}) are no image files, or links "
-            "that lead out.",
-            stacklevel=3,
-        )
+    warn_of_others(others, "are no image files, in no class's folder, or links that lead out")
     shapes = _decode_all(files, checked, on_corrupt)
     readable = shapes[:, 0] > 0
     if not readable.any():
@@ -142,7 +138,7 @@ def _check_size(image_size: Sequence[int]) -> tuple[int, int]:
 def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
     """Give the class folders of each part: {part: {class: folder}}."""
     root = path.resolve()
-    folders = _visible_folders(path, root)
+    folders = visible_folders(path, root)
     if not folders:
         raise ValueError(
             f"{path} has no folder inside. Expected one folder of images a class, named after it."
@@ -154,7 +150,7 @@ def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
             f"{path} is split into {', '.join(folders)}; a split folder needs train and test "
             "(and optionally validation), each with one folder of images a class."
         )
-    parts = {name: _visible_folders(folders[name], root) for name in _SPLITS if name in folders}
+    parts = {name: visible_folders(folders[name], root) for name in _SPLITS if name in folders}
     for name, classes in parts.items():
         if same_classes and set(classes) != set(parts["train"]):
             odd = sorted(set(classes) ^ set(parts["train"]))
@@ -164,16 +160,6 @@ def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
                 "Mend this, or split by classes: split_by='classes'."
             )
     return parts
-
-
-def _visible_folders(path: Path, root: Path) -> dict[str, Path]:
-    folders = {item.name: item for item in visible(path) if item.is_dir()}
-    for item in folders.values():
-        if leads_out(item, root):
-            raise ValueError(
-                f"{item} is a link that leads out of {root}. Put the folder itself there."
-            )
-    return folders
 
 
 def _list_files(

@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from zoo.arguments import integer
-from zoo.data.arrays import how_to_scale
-from zoo.data.pictures import MAX_PIXELS, decode, in_threads, picture_files, resized, visible
+from zoo.data.arrays import DIVIDED_TWICE, how_to_scale
+from zoo.data.columns import as_array
+from zoo.data.pictures import MAX_PIXELS, decode, in_threads, pictures_in, resized
 from zoo.data.preparation import Preparation
 
 
@@ -46,7 +47,8 @@ class ImagePreparation(Preparation):
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        integer("max_pixels", self.max_pixels)
+        most = Image.MAX_IMAGE_PIXELS and 2 * Image.MAX_IMAGE_PIXELS  # Pillow refuses more
+        integer("max_pixels", self.max_pixels, maximum=most)
         try:
             if ImageColor.getrgb(self.background)[3:] not in ((), (255,)):
                 raise ValueError("it is transparent")
@@ -115,10 +117,7 @@ class ImagePreparation(Preparation):
 
     def _arranged(self, x: Any) -> np.ndarray:
         """Give arrays as (n, height, width, channels)."""
-        try:
-            array = np.asarray(x)
-        except ValueError as error:
-            raise ValueError(f"The images differ in shape: {error}.") from error
+        array = as_array("The images", x)
         forms = [array, array[None]]
         if self.input_shape[2] == 1:
             forms += [array[..., None], array[None, ..., None]]
@@ -143,7 +142,7 @@ class ImagePreparation(Preparation):
         if images.dtype.kind not in "buif":
             raise ValueError(f"Images must be numbers; received {images.dtype}.")
         low, high = images.min(), images.max()  # NaN if any value is
-        if images.dtype.kind in "bf" and low >= 0 and high <= 1:
+        if images.dtype.kind in "bf" and low >= 0 and high <= 1 and not 0 < high <= DIVIDED_TWICE:
             return images.astype(np.float32)
         # A picture of 0 to 255 has brighter places than 2.
         if not (low >= 0 and (high > 2 or high == 0) and high <= 255):
@@ -172,14 +171,7 @@ def _fits(sizes: Sequence[int], wanted: Sequence[int | None]) -> bool:
 def _pictures(x: Any, warn: bool = False) -> Sequence[Any] | None:
     """Give files and Pillow's images one by one; `None` where there are only arrays."""
     if isinstance(x, str | os.PathLike) and os.path.isdir(x):
-        folder = Path(x)
-        items = [item for item in visible(folder) if not item.is_dir()]
-        pictures, others = picture_files(items, folder.resolve())
-        if not pictures:
-            raise ValueError(f"The folder {folder} has no images directly in it.")
-        if others and warn:
-            warnings.warn(f"Passed over in {folder}: {len(others)} other files.", stacklevel=3)
-        return pictures
+        return pictures_in(Path(x), warn)
     if isinstance(x, str | os.PathLike | Image.Image):
         return [x]
     if isinstance(x, np.ndarray) and x.dtype.kind in "OU":

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from zoo.data.columns import listed, single_precision
+from zoo.data.columns import listed, require_columns, require_distinct, single_precision
 
 FEW = 20  # as many different labels are classes, however few the examples
 
@@ -23,14 +23,16 @@ class Labels(NamedTuple):
 
 def read_labels(given: Mapping[str, Any], class_names: Sequence[str] | None = None) -> Labels:
     """Find out what labels are: classes, or real numbers."""
+    given = _in_one_order(given)
     arrays = [_as_array(where, y) for where, y in given.items()]
-    if len({(array.shape[1:], array.dtype.kind == "U") for array in arrays}) > 1:
+    forms_of = {(array.shape[1:], array.dtype.kind == "U") for array in arrays}
+    if len(forms_of) > 1 or (arrays[0].dtype.kind in "iu" and arrays[-1].dtype.kind == "f"):
         forms = " and ".join(f"{array.dtype} of shape {array.shape}" for array in arrays)
         raise ValueError(f"Labels of the parts must be alike; received {forms}.")
     where, y = " and ".join(given), np.concatenate(arrays)
     ends = np.cumsum([len(array) for array in arrays])[:-1]
     columns = _names(next(iter(given.values())), y)
-    if y.ndim == 2 and _is_one_hot(y):
+    if y.ndim == 2 and is_one_hot(y):
         y, class_names = y.argmax(axis=1), class_names or columns
     if y.dtype.kind == "f":
         values = _real_numbers(where, y, columns)
@@ -42,6 +44,18 @@ def read_labels(given: Mapping[str, Any], class_names: Sequence[str] | None = No
         )
     numbers, names = _classes(where, y, class_names)
     return Labels(np.split(numbers, ends), names)
+
+
+def _in_one_order(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the columns of frames into the order of the first frame."""
+    frames = {
+        where: y.rename(columns=str) for where, y in given.items() if isinstance(y, pd.DataFrame)
+    }
+    names = [name for frame in list(frames.values())[:1] for name in frame.columns]
+    for where, frame in frames.items():
+        require_columns(frame, names, f"Of the labels of {where}, the columns")
+        frames[where] = frame[names]
+    return {**given, **frames}
 
 
 def _as_array(where: str, y: Any) -> np.ndarray:
@@ -77,6 +91,8 @@ def _as_array(where: str, y: Any) -> np.ndarray:
 def _plain(y: Any) -> Any:
     if isinstance(y, pd.Series):
         return y.reset_index(drop=True)
+    if isinstance(y, np.ma.MaskedArray):
+        return y  # what it hides is missing
     array = np.asarray(y)
     if array.dtype.kind == "U" and isinstance(y, list | tuple):
         array = np.asarray(y, dtype=object)  # of ["a", 1], NumPy makes two strings
@@ -94,7 +110,8 @@ def _names(y: Any, array: np.ndarray) -> list[str]:
     return [str(index) for index in range(array.shape[1])]
 
 
-def _is_one_hot(y: np.ndarray) -> bool:
+def is_one_hot(y: np.ndarray) -> bool:
+    """Tell one-hot rows from others."""
     return y.dtype.kind in "bif" and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
 
@@ -110,6 +127,7 @@ def _real_numbers(where: str, y: np.ndarray, names: Sequence[str]) -> np.ndarray
 def _classes(
     where: str, y: np.ndarray, class_names: Sequence[str] | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
+    require_distinct(class_names or (), "classes")
     found, numbers = np.unique(y, return_inverse=True)
     if len(found) > max(FEW, len(y) / 2):
         raise ValueError(
@@ -125,7 +143,10 @@ def _classes(
                 f"label {odd[0]}."
             )
         return y.astype(np.int64), tuple(class_names)
-    if class_names is not None and set(found.astype(str)) <= set(class_names):
+    if class_names is not None:
         order = {name: number for number, name in enumerate(class_names)}
+        if odd := [name for name in map(str, found) if name not in order]:
+            known = listed(class_names)
+            raise ValueError(f"The label {odd[0]!r} is none of the class names {known}.")
         return np.array([order[str(name)] for name in found], np.int64)[numbers], tuple(class_names)
     return numbers.astype(np.int64), tuple(map(str, found.tolist()))

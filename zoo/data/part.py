@@ -78,6 +78,14 @@ class Part:
         self, examples: Examples | np.ndarray, labels: np.ndarray, rows: np.ndarray | None = None
     ) -> None:
         self._source = ArrayExamples(examples) if isinstance(examples, np.ndarray) else examples
+        labels = np.asarray(labels)
+        if labels.dtype.kind == "f" and labels.ndim == 1:
+            raise ValueError("Labels that are real numbers must be (n, targets): pass y[:, None].")
+        if len(self._source) != len(labels):
+            raise ValueError(
+                f"Each example needs one label; received {len(self._source)} examples and "
+                f"{len(labels)} labels."
+            )
         self.rows = np.arange(len(labels)) if rows is None else np.asarray(rows)
         self.labels = labels[self.rows]
         self.input_shape = self._source.input_shape

@@ -6,7 +6,8 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,6 +50,26 @@ def leads_out(path: Path, root: Path) -> bool:
     return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)
 
 
+def visible_folders(path: Path, root: Path) -> dict[str, Path]:
+    """Give the folders in a folder by their names."""
+    folders = {item.name: item for item in visible(path) if item.is_dir()}
+    for item in folders.values():
+        if leads_out(item, root):
+            raise ValueError(
+                f"{item} is a link that leads out of {root}. Put the folder itself there."
+            )
+    return folders
+
+
+def warn_of_others(others: Sequence[Path], reason: str, stacklevel: int = 4) -> None:
+    """Tell the user's own call which files in folders are passed over."""
+    if others:
+        shown = ", ".join(map(str, others[:5])) + ", ..." * (len(others) > 5)
+        warnings.warn(
+            f"Passed over: {len(others)} files ({shown}) {reason}.", stacklevel=stacklevel
+        )
+
+
 def picture_files(items: Iterable[Path], root: Path) -> tuple[list[Path], list[Path]]:
     """Tell pictures from what else lies beside them.
 
@@ -61,6 +82,17 @@ def picture_files(items: Iterable[Path], root: Path) -> tuple[list[Path], list[P
         is_safe = not leads_out(item, root) and (item.is_file() or not item.exists())
         (pictures if is_safe and _is_picture(item) else others).append(item)
     return pictures, others
+
+
+def pictures_in(folder: Path, warn: bool) -> list[Path]:
+    """Give the pictures directly in a folder, and warn of what else is there."""
+    items = [item for item in visible(folder) if not item.is_dir()]
+    pictures, others = picture_files(items, folder.resolve())
+    if not pictures:
+        raise ValueError(f"The folder {folder} has no images directly in it.")
+    if warn:
+        warn_of_others(others, "are no image files, or links that lead out", stacklevel=5)
+    return pictures
 
 
 def _is_picture(path: Path) -> bool:
@@ -139,7 +171,7 @@ def _flattened(image: Image.Image, background: str, scale: int) -> Image.Image:
             image.putalpha(Image.fromarray(np.where(levels == mark, 0, 255).astype(np.uint8)))
     elif mark is not None and image.mode in ("1", "L"):
         image = image.convert("L")
-        opaque = np.where(np.asarray(image) == mark * scale, 0, 255)
+        opaque = np.where(np.asarray(image) == min(mark * scale, 255), 0, 255)
         image.putalpha(Image.fromarray(opaque.astype(np.uint8)))
     if image.has_transparency_data:
         image = image.convert("LA") if image.mode == "La" else image

@@ -44,19 +44,11 @@ class Preparation(abc.ABC):
         return self.input_shape
 
     def fitted(self, train: Part) -> Self:
-        """Give a preparation that has learned from the training part, and no other.
-
-        Returns:
-            The preparation; itself where there is nothing to learn.
-        """
+        """Give a preparation that has learned from the training part, and no other."""
         return self
 
     def check(self, part: Part) -> None:  # noqa: B027
-        """Check the validation or the test part.
-
-        Raises:
-            ValueError: If it has what the training part lacks, and the model cannot take.
-        """
+        """Refuse a part that has what the training part lacks, and the model cannot take."""
 
     def layer(self) -> keras.Layer | None:
         """Make the layer that prepares inside the model; `None` where nothing is left to do."""
@@ -68,14 +60,7 @@ class Preparation(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, x: Any) -> np.ndarray:
-        """Make examples ready for the model: (n, *input_shape).
-
-        Args:
-            x: What people have: one example or several.
-
-        Raises:
-            ValueError: If they are no such examples, or would be taken for others in silence.
-        """
+        """Make what people have, an example or several, ready for the model: (n, *input_shape)."""
 
     def names(self, x: Any) -> list[str]:
         """Name each of the examples `x`, for reports: by path, or "0", "1", ... if in no files."""

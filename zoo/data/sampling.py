@@ -96,11 +96,8 @@ class PairBatches(DrawnBatches):
     Args:
         part: Labelled images, such as `zoo.load_data(...).train`.
         batch_size: Pairs a batch, an even number.
-        batches: Number of batches an epoch; `None` takes as many as show `len(part)` pairs.
-        singles: What becomes of classes with a single example: "refuse" or "leave_out".
-        seed: Decides what is drawn: the same seed and epoch give the same pairs.
-        first_epoch: Number of the first epoch to be served, counted from 0.
-        augment: `(images, rng) -> images`, called on each side of a batch; see `zoo.data.Augment`.
+        batches, singles, seed, first_epoch, augment: As `ClassBatches` takes them; each side of a
+            batch is augmented by itself.
 
     Raises:
         ValueError: If an argument is illegal, there is a single class, or a class has a single

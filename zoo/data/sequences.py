@@ -21,7 +21,8 @@ _MASKS = (0.0, *(-(10.0**power) for power in range(11)))  # float32 holds each e
 class SequencePreparation(Preparation):
     """Sequences of numbers, float32, padded at their end to one length.
 
-    Steps at the end that equal the mask value are padding already.
+    In an array of several sequences, and in one as long as the longest, steps at the end that equal
+    the mask value are padding.
 
     Args:
         input_shape: Steps of the longest sequence, and features.
@@ -67,7 +68,9 @@ class SequencePreparation(Preparation):
     def __call__(self, x: Any) -> np.ndarray:
         """Take a sequence, (time, features) or (time,), a list of several, or an array of such."""
         time, features = self.input_shape
-        sequences = _as_sequences("the examples", [x] if _is_one(x, features) else x)
+        one = _is_one(x, features)
+        sequences = _as_sequences("the examples", [x] if one else x)
+        are_padded = hasattr(x, "shape") and not one
         for index, steps in enumerate(sequences):
             if steps.shape[1] != features:
                 raise ValueError(
@@ -75,7 +78,9 @@ class SequencePreparation(Preparation):
                     f"shape {steps.shape}, as (time, features)."
                 )
             real = self._real(steps.astype(np.float32))
-            length = int(np.flatnonzero(real).max(initial=-1)) + 1
+            length = len(real)
+            if are_padded or length >= time:
+                length = int(np.flatnonzero(real).max(initial=-1)) + 1
             if length > time:
                 raise ValueError(
                     f"Sequences have at most {time} steps; sequence {index} has {length}: cut it."
@@ -110,7 +115,10 @@ def _is_one(x: Any, features: int) -> bool:
         shape = np.shape(x)
     except ValueError:  # several of unequal length
         return False
-    return len(shape) == 1 or (len(shape) == 2 and (features > 1 or shape[1] == 1))
+    # Lists in a list are several sequences of one feature, an array is one of (time, 1).
+    return len(shape) == 1 or (
+        len(shape) == 2 and (features > 1 or (shape[1] == 1 and not isinstance(x, list)))
+    )
 
 
 def are_sequences(x: Any) -> bool:

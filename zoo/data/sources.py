@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -18,7 +19,7 @@ from sklearn.datasets import fetch_olivetti_faces, load_digits
 from zoo.arguments import integer, one_of, rate
 from zoo.data.arrays import from_arrays, is_pair, read_arrays
 from zoo.data.collected import are_batches, collected
-from zoo.data.columns import SUFFIXES, as_frame, require_columns
+from zoo.data.columns import SUFFIXES, as_frame, listed, require_columns, require_distinct
 from zoo.data.dataset import Dataset, Source
 from zoo.data.folder import read_folder
 from zoo.data.labels import FEW
@@ -226,8 +227,8 @@ def _read_table(source: Any, target: str | Sequence[str] | None, **options: Any)
     frame = as_frame(source, ())
     if target is None:
         return from_arrays(name, frame, None, **options)
-    target = str(target) if isinstance(target, int) else target  # as columns are named
-    targets = [target] if isinstance(target, str) else list(target)
+    one = isinstance(target, str) or not isinstance(target, Iterable)
+    targets = [str(name) for name in ([target] if one else target)]  # as columns are named
     if not targets or len(set(targets)) < len(targets):
         raise ValueError(f"`target` must name one column or several, received {target!r}.")
     require_columns(frame, targets, "As `target`, the columns")
@@ -292,6 +293,7 @@ def _read_npz(path: Path, class_names: Sequence[str] | None = None, **options: A
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key.lower(): file[key] for key in file.files}
+            require_distinct([key.lower() for key in file.files], "arrays")
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{path} cannot be read: {error}. Write plain arrays (no Python objects) by np.savez."
@@ -301,6 +303,9 @@ def _read_npz(path: Path, class_names: Sequence[str] | None = None, **options: A
     for keys in (("x_train", "y_train", "x_test", "y_test"), ("x", "y")):
         images_alone = set(arrays) == {key for key in keys if key.startswith("x")}
         if images_alone or set(keys) <= set(arrays):
+            spare = sorted(set(arrays).difference(keys, ["class_names"]))
+            if spare:
+                warnings.warn(f"Passed over in {path}: the arrays {listed(spare)}.", stacklevel=3)
             found = map(arrays.get, keys)
             return from_arrays(path.stem, *found, class_names=class_names, **options)
     raise ValueError(

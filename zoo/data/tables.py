@@ -140,7 +140,7 @@ class TablePreparation(Preparation):
 
     def _frame(self, x: Any) -> pd.DataFrame:
         if hasattr(x, "__array__") and not isinstance(x, pd.DataFrame | pd.Series):
-            x = np.asarray(x)
+            x = np.asanyarray(x)  # with its mask
         if isinstance(x, str | os.PathLike):
             pairs = zip(self.columns, self.categories, strict=True)
             texts = [name for name, names in pairs if names and col.are_only_texts(names)]
@@ -176,7 +176,10 @@ def read_frames(
         raise ValueError("The table has no columns beside its targets.")
     for frame in frames:
         col.require_columns(frame, names, "The columns")
-    joined = pd.concat([frame[list(names)] for frame in frames])
+    joined = pd.concat([frame[list(names)] for frame in frames], ignore_index=True)
+    for name in names:
+        if any(isinstance(frame[name].dtype, pd.CategoricalDtype) for frame in frames):
+            joined[name] = col.texts_of(joined[name]).astype("category")  # also of other categories
     categories = tuple(
         col.categories_of(name, joined[name]) if col.is_category(name, joined[name]) else None
         for name in names

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from zoo.data.pictures import leads_out, visible
+from zoo.data.pictures import leads_out, visible, visible_folders, warn_of_others
 from zoo.data.preparation import Preparation
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
@@ -128,24 +128,35 @@ def is_folder_of_texts(path: Path) -> bool:
 
 def read_folder_of_texts(path: Path) -> tuple[list[Any], list[str] | None]:
     """Find the texts in a folder, one a .txt file."""
-    folders = [item for item in visible(path) if item.is_dir()]
-    if {folder.name for folder in folders} == {"train", "test"}:
-        (train, names), (test, other) = map(read_folder_of_texts, (path / "train", path / "test"))
-        return [*train, *test], names and [*names, *set(other or ()).difference(names)]
+    others: list[Path] = []
+    found = _read_folder(path, path.resolve(), others)
+    reason = "are no .txt files, in no class's folder, or links that lead out"
+    warn_of_others(others, reason, stacklevel=5)
+    return found
+
+
+def _read_folder(path: Path, root: Path, others: list[Path]) -> tuple[list[Any], list[str] | None]:
+    folders = visible_folders(path, root)
+    if set(folders) == {"train", "test"}:
+        train, names = _read_folder(path / "train", root, others)
+        test, more = _read_folder(path / "test", root, others)
+        return [*train, *test], names and [*names, *set(more or ()).difference(names)]
     if not folders:
-        return [_files(path), None], None
-    found = {folder.name: _files(folder) for folder in folders}
+        return [_files(path, root, others), None], None
+    others += [item for item in visible(path) if not item.is_dir()]
+    found = {name: _files(folder, root, others) for name, folder in folders.items()}
     labels = [name for name, files in found.items() for _ in files]
     return [[file for files in found.values() for file in files], labels], list(found)
 
 
-def _files(folder: Path) -> list[Path]:
-    root = folder.resolve()
+def _files(folder: Path, root: Path, others: list[Path]) -> list[Path]:
+    found = visible(folder)
     files = [
         file
-        for file in visible(folder)
+        for file in found
         if file.suffix.lower() == ".txt" and file.is_file() and not leads_out(file, root)
     ]
+    others += sorted(set(found).difference(files))
     if not files:
         raise ValueError(
             f"{folder} holds no .txt file. Expected one file a text, in a folder or in one folder "
