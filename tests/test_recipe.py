@@ -2,6 +2,9 @@
 
 import functools
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -10,8 +13,9 @@ import pytest
 
 import zoo
 from zoo.data import Augment
+from zoo.training.functions import describe_function
 from zoo.training.precision import _cpu_words, precision_scope, resolve_precision
-from zoo.training.recipe import DEFAULTS, OPTIMIZERS, SCHEDULES, Recipe, describe_function
+from zoo.training.recipe import DEFAULTS, OPTIMIZERS, SCHEDULES, Recipe
 from zoo.training.runs import load_run
 
 QUICK = dict(precision="float32", verbose=0)
@@ -95,6 +99,73 @@ def test_functions_are_told_apart_by_what_they_do():
     named += [functools.partial(shifted, by=2)]
     assert len({describe_function(function) for function in named}) == len(named)
     assert describe_function(scaled(1)) == describe_function(scaled(1))
+
+
+class Times:
+    __slots__ = ("by",)
+
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, images, rng):
+        return self._times(images)
+
+    def _times(self, images):
+        return images * self.by
+
+
+class More(Times):
+    def _times(self, images):
+        return images + self.by
+
+
+class Round:
+    def __init__(self, layer):
+        self.me, self.layer = self, layer
+
+    def __call__(self, images, rng):
+        return np.asarray(self.layer(images))
+
+
+def test_objects_are_told_apart_by_what_they_do():
+    def plain(images, rng, *, by=1, table=None):
+        return images * by
+
+    flips = [keras.layers.RandomFlip(seed=seed) for seed in (1, 2)]
+    tables = [keras.ops.ones(5000), keras.ops.arange(5000.0), np.ones((2, 3)), np.ones((3, 2))]
+    named = [Times(1), Times(2), More(1), plain, functools.partial(plain, by=2), *flips]
+    named += [functools.partial(plain, table=table) for table in tables]
+    named += [Round(flip) for flip in flips]
+    assert len({describe_function(function) for function in named}) == len(named)
+    assert describe_function(Round(flips[0])) == describe_function(Round(flips[0]))
+    assert describe_function(shifted_by(1)) != describe_function(shifted_by(2))
+
+
+def shifted_by(number):
+    def shifted(images, rng, *, by=number):
+        return images + by
+
+    return shifted
+
+
+PROGRAM = """
+from zoo.training.functions import describe_function
+FACTOR = {factor}
+def helper(images):
+    return images * FACTOR
+def augment(images, rng, mode="nearest"):
+    return helper(images) if mode in {{"constant", "nearest", "wrap", "mirror"}} else images
+print(describe_function(augment))
+"""
+
+
+def test_a_function_has_one_description_in_all_processes():
+    def described(factor, seed):
+        program, hashing = PROGRAM.format(factor=factor), {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, env=hashing, capture_output=True, check=True).stdout
+
+    assert described(1, "1") == described(1, "2") != described(2, "1")
 
 
 def test_another_augmentation_is_not_resumed(digits, tmp_path):

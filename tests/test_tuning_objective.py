@@ -7,6 +7,7 @@ from small_searches import QUICK
 
 import tuning
 import zoo
+import zoo.registry
 from zoo.tasks import ClassificationTask
 
 
@@ -93,3 +94,64 @@ def test_plain_keras_tuner_scales_bytes_as_the_zoo_does(digits):
         history = hypermodel.fit(hp, model, x, labels, validation_data=(x, labels), verbose=0)
         losses.append(history.history["val_loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_objects_of_the_recipe_are_what_all_trials_train_by(small, tmp_path):
+    optimizer = keras.optimizers.SGD(0.5)
+    options = dict(max_trials=2, directory=tmp_path / "s", optimizer=optimizer)
+    found = tuning.search("mlp_tiny", small, **options, **QUICK)
+    assert found.best_recipe.optimizer is optimizer
+    assert not {"optimizer", "learning_rate", "momentum"} & set(found.best_values)
+    for options in (dict(fixed={"learning_rate": 0.1}), dict(ranges={"momentum": [0.5]})):
+        with pytest.raises(ValueError, match="is given, and in `fixed` or `ranges`"):
+            tuning.search(
+                "mlp_tiny", small, optimizer=optimizer, directory=tmp_path / "t", **options
+            )
+    with pytest.raises(ValueError, match="`shift` is given, and in"):
+        tuning.search(
+            "mlp_tiny",
+            small,
+            augment=zoo.data.Augment(flip=True),
+            ranges={"shift": [1, 2]},
+            directory=tmp_path / "t",
+        )
+
+
+def test_another_function_of_the_same_name_is_not_resumed(small, tmp_path):
+    def giving(score):
+        def scored(model, values):
+            return score
+
+        return scored
+
+    options = dict(direction="max", directory=tmp_path / "s", **QUICK)
+    tuning.search("mlp_tiny", small, objective=giving(1.0), max_trials=1, **options)
+    with pytest.raises(ValueError, match="function"):
+        tuning.search(
+            "mlp_tiny", small, objective=giving(2.0), max_trials=2, resume=True, **options
+        )
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"early_stopping": 1}, {"augment": zoo.data.Augment(flip=True)}, {"class_weight": {0: 2}}],
+)
+def test_plain_keras_tuner_refuses_what_needs_a_data_set(told, digits):
+    import keras_tuner
+
+    hypermodel = tuning.hypermodel("mlp_tiny", input_shape=(8, 8, 1), num_classes=10, **told)
+    hp = keras_tuner.HyperParameters()
+    with pytest.raises(ValueError, match=f"`{next(iter(told))}` need a `Dataset`"):
+        hypermodel.fit(hp, hypermodel.build(hp), digits.train.examples(), digits.train.labels)
+
+
+@pytest.mark.parametrize("row", [("momentum", tuning.Float(0.5, 0.6)), ("units", (8, 64))])
+def test_rows_that_cannot_be_searched_are_refused(row, monkeypatch):
+    monkeypatch.setattr(zoo.registry, "_entries", dict(zoo.registry._entries))
+
+    @zoo.register(task="classification", space=dict([row]))
+    def odd(input_shape=(8, 8, 1), num_classes=10, *, momentum=0.9, units=8, name="odd"):
+        """Never built."""
+
+    with pytest.raises(ValueError, match=f"The row '{row[0]}' of 'odd' must be"):
+        tuning.space("odd", (8, 8, 1))

@@ -204,16 +204,12 @@ def cascade_depths(input_shape: Sequence[int | None]) -> tuple[int, int, int]:
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """The space of a family of models.
-
-    Attributes:
-        rows: What may vary.
-        derived: Makes builder arguments of the values that are none by themselves.
-        depths: From the images' shape to the limits of the row `depth`; see `cascade_depths`.
-    """
+    """The space of a family of models."""
 
     rows: Space
+    # Makes builder arguments of the values that are none by themselves.
     derived: Callable[[Values], dict[str, Any]] | None = None
+    # From the images' shape to the limits of the row `depth`; see `cascade_depths`.
     depths: Callable[[Sequence[int | None]], tuple[int, int, int]] | None = None
 
     def arguments(self, values: Values) -> dict[str, Any]:

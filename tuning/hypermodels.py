@@ -15,11 +15,14 @@ from tuning.families import family_of
 from tuning.spaces import space, task_arguments, training_values
 from zoo import tasks
 from zoo.data import Dataset
+from zoo.data.augment import ROWS as AUGMENTATION
 from zoo.registry import create, entry
 from zoo.space import Choice, Float, Int, Space, describe_values, plain_values
-from zoo.training.fit import BestWeights, Keeper, compile_model, fit_model, set_schedule
+from zoo.training.fit import BestWeights, Finite, Keeper, compile_model, fit_model, set_schedule
 from zoo.training.precision import precision_scope, resolve_precision
-from zoo.training.recipe import ROWS, Recipe
+from zoo.training.recipe import BROUGHT, ROWS, Recipe, given_of
+
+ONLY_DATASETS = ("early_stopping", "augment", "class_weight", "label_smoothing")
 
 
 def hypermodel(
@@ -68,8 +71,9 @@ def hypermodel(
     if num_classes is not None:
         data_arguments["num_classes"] = num_classes
     task = tasks.get(task or entry(name).task)
-    fixed, recipe = divided(values, fixed, ranges)
-    rows = space(name, input_shape, arguments=arguments, fixed=fixed, ranges=ranges, task=task)
+    fixed, recipe, brought = divided(values, fixed, ranges)
+    given: dict[str, Any] = dict(arguments=arguments, fixed=fixed, ranges=ranges, brought=brought)
+    rows = space(name, input_shape, task=task, **given)
     builder_arguments = {**data_arguments, **(arguments or {})}
     return ZooHyperModel(
         name, rows, builder_arguments, task=task, recipe=recipe, max_parameters=max_parameters
@@ -78,35 +82,31 @@ def hypermodel(
 
 def divided(
     values: Mapping[str, Any], fixed: Mapping[str, Any] | None, ranges: Mapping[str, Any] | None
-) -> tuple[dict[str, Any], Recipe]:
-    """Divide a recipe's values into those that a space fixes, and those that no space has."""
+) -> tuple[dict[str, Any], Recipe, set[str]]:
+    """Divide a recipe's values: those that a space fixes, and others with the rows they replace."""
     fixed = dict(fixed or {})
     recipe = Recipe().replace(**values)  # which checks them
-    for name in values:
-        if name in fixed or name in (ranges or {}):
-            raise ValueError(
-                f"`{name}` is given, and in `fixed` or `ranges`: leave one of them out."
-            )
     in_space = {
         name: getattr(recipe, name)
         for name, value in values.items()
         if name in ROWS and isinstance(value, str | int | float)
     }
     others = {name: value for name, value in values.items() if name not in in_space}
-    return {**fixed, **in_space}, Recipe().replace(**others)
+    brought = {row for name in others for row in (name, *BROUGHT.get(name, ()))}
+    if recipe.augment is not None:
+        brought.update(AUGMENTATION)
+    for name in (*values, *brought):
+        if name in fixed or name in (ranges or {}):
+            raise ValueError(
+                f"`{name}` is given, and in `fixed` or `ranges`: leave one of them out."
+            )
+    return {**fixed, **in_space}, Recipe().replace(**others), brought
 
 
 class ZooHyperModel(keras_tuner.HyperModel):
     """A registered model, its search space, and how a trial is built and trained.
 
-    Args:
-        name: A registered name.
-        rows: The search space; see `tuning.space`.
-        arguments: Builder arguments for every trial.
-        task: What the model is trained for.
-        recipe: What the space does not vary in a training.
-        max_parameters: Larger models are failed trials.
-        data: What trials are trained on, where that is known: their preparation is in the model.
+    `hypermodel` makes one. Where its `data` are known, their preparation is in the model.
     """
 
     def __init__(
@@ -139,14 +139,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
         return plain_values(self.rows, hp.values)
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the builder arguments of a trial: `zoo.create(name, **arguments)` is its model.
-
-        Args:
-            values: The trial's values.
-
-        Returns:
-            Every argument that is not the builder's default, the variant's own among them.
-        """
+        """Give the builder arguments of a trial: `zoo.create(name, **arguments)` is its model."""
         family = family_of(self.name)
         drawn = {name: value for name, value in values.items() if name in family.rows}
         return {**entry(self.name).arguments, **family.arguments(drawn), **self.fixed_arguments}
@@ -192,6 +185,8 @@ class ZooHyperModel(keras_tuner.HyperModel):
         recipe = self.trial_recipe(self.values(hp)).replace(
             **{name: kwargs[name] for name in ("epochs", "batch_size") if name in kwargs}
         )
+        if told := given_of(recipe, ONLY_DATASETS):
+            raise ValueError(f"{told} need a `Dataset` (zoo.load_data): search on one.")
         kwargs["epochs"] = recipe.epochs
         if len(args) > 1 or "y" in kwargs:
             kwargs["batch_size"] = recipe.batch_size
@@ -199,7 +194,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
         kwargs = {name: _unit_range(value) for name, value in kwargs.items()}
         steps = _steps(args[0] if args else kwargs.get("x"), recipe.batch_size)
         set_schedule(model, recipe, steps)
-        callbacks = [*(kwargs.pop("callbacks", None) or ()), _StopAtNonFiniteLoss()]
+        callbacks = [*(kwargs.pop("callbacks", None) or ()), Finite()]
         history = model.fit(*args, callbacks=callbacks, **kwargs)
         self._require_finite(hp, history)
         return history
@@ -217,26 +212,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
         best: BestWeights | None = None,
         verbose: int | str = 0,
     ) -> keras.callbacks.History:
-        """Train a trial's model on a data set, as `zoo.train` would.
-
-        Args:
-            hp: The trial's hyperparameters.
-            model: Its model, as `build` gives it.
-            data: What it is trained on.
-            epochs: Number of epochs, where not the trial's.
-            initial_epoch: Number of the first epoch, counted from 0.
-            callbacks: More callbacks.
-            keeper: See `zoo.training.fit.fit_model`.
-            best: See `zoo.training.fit.fit_model`.
-            verbose: As Keras's `fit` takes it.
-
-        Returns:
-            Keras's history.
-
-        Raises:
-            FailedTrialError: If the model is too large, or the loss or the objective was not
-                finite.
-        """
+        """Train a trial's model on a data set, as `zoo.train` would, for `fit` and the tuner."""
         self.require_size(hp, model)
         values = self.values(hp)
         recipe = self.trial_recipe(values).replace(**({"epochs": epochs} if epochs else {}))
@@ -287,14 +263,6 @@ def _steps(x: Any, batch_size: int) -> int:
         return -(-len(x) // batch_size) if hasattr(x, "shape") else len(x)
     except TypeError:
         return 1
-
-
-class _StopAtNonFiniteLoss(keras.callbacks.Callback):
-    """Keras's TerminateOnNaN, without what it prints; `fit` above reports the loss."""
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            self.model.stop_training = True
 
 
 def _declare(hp: keras_tuner.HyperParameters, name: str, row: Int | Float | Choice) -> None:

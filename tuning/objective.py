@@ -17,14 +17,7 @@ DIRECTIONS = ("max", "min")
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What a search improves.
-
-    Attributes:
-        name: A logged value, or the function's name.
-        direction: "max" or "min".
-        function: `(model, values) -> float`, from a trained model and the values that its kept
-            epoch logged; `None` takes the logged value.
-    """
+    """What a search improves: a logged value, or what a function gives, to "max" or "min"."""
 
     name: str
     direction: str
@@ -58,7 +51,8 @@ def make_objective(objective: Any, direction: str | None, task: Task) -> Objecti
             raise ValueError(
                 "An `objective` that is a function needs a `direction`: 'max' or 'min'."
             )
-        return Objective(objective.__name__, direction, objective)
+        name = getattr(objective, "__name__", type(objective).__name__)
+        return Objective(name, direction, objective)
     if not isinstance(objective, str):
         raise ValueError(f"`objective` must be a name or a function, received {objective!r}.")
     try:

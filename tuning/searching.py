@@ -25,6 +25,7 @@ from zoo.data.dataset import Dataset, require_dataset
 from zoo.records import claimed, read_json
 from zoo.registry import entry
 from zoo.space import default_values, row_from
+from zoo.training.functions import describe_function
 from zoo.training.recipe import Recipe
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")
@@ -120,7 +121,7 @@ def search(
         )
     the_task = tasks.get(task or tasks.task_for(entry(name).task, data))
     wanted = make_objective(objective, direction, the_task)
-    fixed, recipe = divided(values, fixed, ranges)
+    fixed, recipe, brought = divided(values, fixed, ranges)
     arguments = {**the_task.model_arguments(data), **(arguments or {})}
     rows = space(
         name,
@@ -130,6 +131,7 @@ def search(
         ranges=ranges,
         start=start,
         task=the_task,
+        brought=brought,
     )
     max_epochs = int(max(rows["epochs"].options))
     if tuner == "hyperband":
@@ -149,6 +151,7 @@ def search(
         "arguments": hypermodel.fixed_arguments,
         "tuner": tuner,
         "objective": [wanted.name, wanted.direction],
+        "function": wanted.function and describe_function(wanted.function),
         "task": the_task.label,
         "task_arguments": the_task.get_config(),
         "data": data.description(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tuning.families import family_of
@@ -58,6 +58,7 @@ def space(
     ranges: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
     task: str | Task | None = None,
+    brought: Collection[str] = (),
 ) -> dict[str, Int | Float | Choice]:
     """Put together what a search of a registered model varies.
 
@@ -74,6 +75,7 @@ def space(
         start: Value by row name, for the first trial; see `start_at`.
         task: Name of a task, or a task, where it is not the one that the model is registered for.
             Rows of what a given task states are left out.
+        brought: Rows that are left out, for an object of the recipe brings their values.
 
     Returns:
         Rows by name.
@@ -88,6 +90,12 @@ def space(
         3
     """
     family = family_of(name)
+    for key, row in family.rows.items():
+        if not isinstance(row, Int | Float | Choice) or key in {**TRAINING, **ON_REQUEST}:
+            raise ValueError(
+                f"The row {key!r} of {name!r} must be a tuning.Int, Float or Choice, and have "
+                f"another name than those of training; received {row!r}."
+            )
     asked = {*(fixed or {}), *(ranges or {})}
     part_of = {key: row.argument or key for key, row in family.rows.items()}
     for key in asked:
@@ -107,7 +115,7 @@ def space(
     rows = override({**TRAINING, **requested, **rows}, fixed, ranges)
     if "depth" in rows and family.depths:
         rows["depth"] = _limit_depth(rows["depth"], *family.depths(input_shape), "depth" in asked)
-    return start_at(rows, start or {})
+    return start_at({key: row for key, row in rows.items() if key not in brought}, start or {})
 
 
 def _task_rows(task: Task) -> Space:

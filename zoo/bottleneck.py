@@ -16,7 +16,7 @@ KINDS = ("plain", "denoising", "sparse", "contractive", "variational", "compress
 DATA_RANGES = {"unit": "sigmoid", "real": "linear", "binary": "sigmoid"}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Bottleneck:
     """The ends of an autoencoder's halves; see `zoo.dense_autoencoder` for the arguments."""
 

@@ -152,7 +152,7 @@ def predict(run: str, files: tuple[str, ...], output: Path | None, as_json: bool
                 writer = csv.DictWriter(file, rows[0])
                 writer.writeheader()
                 writer.writerows(rows)
-        click.echo(f"written to {output}")
+        click.echo(f"written to {output}", err=as_json)
     elif as_json:
         click.echo(json.dumps(rows))
     else:

@@ -55,7 +55,7 @@ def numbers_of(logs: Mapping[str, Any] | None) -> dict[str, float]:
     numbers = {}
     for name, value in (logs or {}).items():
         number = _number(value)
-        if number is None or not isinstance(name, str) or name == EPOCH:
+        if number is None or not isinstance(name, str) or name == EPOCH or "\r" in name:
             warnings.warn(  # once for each name: Python shows the same text only once
                 f"{name!r} in the logs of a callback is left out of the history, which holds "
                 f"numbers by name (and no other {EPOCH!r}). It is of type {type(value).__name__}.",

@@ -216,14 +216,7 @@ class NormalizedSoftmax(Configured, keras.losses.Loss):
 
 
 def pairwise_distances(embeddings: Any, *, squared: bool = False) -> Any:
-    """Give the Euclidean distances between all embeddings of a batch.
-
-    Args:
-        embeddings: Tensor of shape (batch, embedding_dim).
-        squared: Whether to leave out the root.
-
-    Returns:
-        Tensor of shape (batch, batch); distances below a millionth are 0.
+    """Give the Euclidean distances between all embeddings; those below a millionth are 0.
 
     Example:
         >>> pairwise_distances(ops.convert_to_tensor([[0.0, 3.0], [4.0, 0.0]])).numpy().tolist()

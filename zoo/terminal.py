@@ -50,7 +50,7 @@ class Command(click.Command):
             if isinstance(parameter, click.Option):
                 written = spelling if parameter.is_flag else rf"{spelling} \1"
                 value = r"'?((?<=')[^']*(?=')|\([^)]*\)|[\w.+-]*\w)'?"
-                message = re.sub(rf"`?\b{name}`?={value}`?", written, message)
+                message = re.sub(rf"(?<![\w/.\\'-])`?\b{name}`?={value}`?", written, message)
             else:
                 spelling = spelling.upper()
             message = message.replace(f"`{name}`", spelling)

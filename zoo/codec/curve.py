@@ -24,16 +24,10 @@ _SMALLEST: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class Point:
-    """What some images take, and what is left of them.
+    """What some images take, and what is left of them."""
 
-    Attributes:
-        bits_per_pixel: Bits that are written, headers included, over the pixels; one pixel of
-            colour counts once.
-        psnr: Peak signal-to-noise ratio of each image in decibels, then the mean.
-    """
-
-    bits_per_pixel: float
-    psnr: float
+    bits_per_pixel: float  # headers included; one pixel of colour counts once
+    psnr: float  # the images' mean, in decibels
 
 
 def rate_distortion(images: np.ndarray, codecs: Iterable[ImageCodec]) -> dict[str, list[Point]]:

@@ -23,9 +23,11 @@ class ImageMetric(keras.metrics.MeanMetricWrapper):
         ValueError: If `max_value` is not above 0.
     """
 
-    def __init__(self, max_value: float, name: str, dtype: Any = None) -> None:
+    _default_name: str
+
+    def __init__(self, max_value: float = 1.0, name: str | None = None, dtype: Any = None) -> None:
         self.max_value = check.number("max_value", max_value)
-        super().__init__(self.of_each, name=name, dtype=dtype)
+        super().__init__(self.of_each, name=name or self._default_name, dtype=dtype)
         self._direction = "up"
 
     def of_each(self, y_true: Any, y_pred: Any) -> Any:
@@ -55,8 +57,7 @@ class PSNR(ImageMetric):
         20.0
     """
 
-    def __init__(self, max_value: float = 1.0, name: str = "psnr", dtype: Any = None) -> None:
-        super().__init__(max_value, name, dtype)
+    _default_name = "psnr"
 
     def of_each(self, y_true: Any, y_pred: Any) -> Any:
         """See `ImageMetric.of_each`."""
@@ -119,8 +120,7 @@ class SSIM(ImageMetric):
         1.0
     """
 
-    def __init__(self, max_value: float = 1.0, name: str = "ssim", dtype: Any = None) -> None:
-        super().__init__(max_value, name, dtype)
+    _default_name = "ssim"
 
     def of_each(self, y_true: Any, y_pred: Any) -> Any:
         """See `ImageMetric.of_each`."""

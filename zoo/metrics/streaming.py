@@ -32,14 +32,23 @@ class VerificationMetric(keras.metrics.Metric):
             The default is right for embeddings of length 1 and for cosine distances. For others
             take what the model's head knows, `model.get_layer("distance").largest`, or, where that
             is `None`, more than the loss's margin.
-        name: The metric's name.
+        name: The metric's name; `None` is that of its class.
 
     Raises:
         ValueError: If an argument is illegal.
     """
 
-    def __init__(self, of: str, bins: int, largest: float, name: str) -> None:
-        super().__init__(name=name)
+    _default_name: str
+
+    def __init__(
+        self,
+        of: str = "distances",
+        *,
+        bins: int = 1000,
+        largest: float = 2.0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name or self._default_name)
         self.of = check.one_of("of", of, SOURCES)
         self.bins = check.integer("bins", bins, minimum=2)
         self.largest = check.number("largest", largest)
@@ -118,16 +127,7 @@ class VerificationAUC(VerificationMetric):
         0.75
     """
 
-    def __init__(
-        self,
-        of: str = "distances",
-        *,
-        bins: int = 1000,
-        largest: float = 2.0,
-        name: str = "verification_auc",
-    ) -> None:
-        super().__init__(of, bins, largest, name)
-        self._direction = "up"
+    _default_name, _direction = "verification_auc", "up"
 
     def of_shares(self, far: Any, tar: Any) -> Any:
         """See `VerificationMetric.of_shares`."""
@@ -159,16 +159,7 @@ class VerificationEER(VerificationMetric):
         True
     """
 
-    def __init__(
-        self,
-        of: str = "distances",
-        *,
-        bins: int = 1000,
-        largest: float = 2.0,
-        name: str = "verification_eer",
-    ) -> None:
-        super().__init__(of, bins, largest, name)
-        self._direction = "down"
+    _default_name, _direction = "verification_eer", "down"
 
     def of_shares(self, far: Any, tar: Any) -> Any:
         """See `VerificationMetric.of_shares`."""

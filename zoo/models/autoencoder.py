@@ -134,16 +134,8 @@ def dense_autoencoder(
             )
         block["activation"] = output_activation = "linear"
     ends = Bottleneck(
-        input_shape=input_shape,
-        latent_dim=latent_dim,
-        kind=kind,
-        noise=noise,
-        noise_level=noise_level,
-        sparsity=sparsity,
-        penalty_weight=penalty_weight,
-        beta=beta,
-        data_range=data_range,
-        output_activation=output_activation,
+        *(input_shape, latent_dim, kind, noise, noise_level, sparsity, penalty_weight, beta),
+        *(data_range, output_activation),
     )
 
     inputs = ends.inputs()
@@ -242,16 +234,8 @@ def conv_autoencoder(
     check.one_of("pooling", pooling, POOLINGS)
     check.image_shape("input_shape", input_shape)
     ends = Bottleneck(
-        input_shape=input_shape,
-        latent_dim=latent_dim,
-        kind=kind,
-        noise=noise,
-        noise_level=noise_level,
-        sparsity=sparsity,
-        penalty_weight=penalty_weight,
-        beta=beta,
-        data_range=data_range,
-        output_activation=output_activation,
+        *(input_shape, latent_dim, kind, noise, noise_level, sparsity, penalty_weight, beta),
+        *(data_range, output_activation),
     )
 
     image = ends.inputs()

@@ -174,14 +174,11 @@ def mlp(
     Args:
         input_shape: Height, width and channels of images, float32 in [0, 1]; `(features,)` of
             vectors; or `(time, features)`.
-        num_classes: Number of classes; 0 builds the headless model, whose output are features.
+        num_classes, activation, batch_norm, classifier_activation: As `cascade_cnn` takes them.
         hidden_units: Number of units, one entry a hidden layer.
-        activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize before each hidden activation; the biases there go.
         dropout: Rate in [0, 1) after each hidden layer.
         skip_connections: Add each hidden layer's input, projected where the widths differ, before
             its activation.
-        classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
         name: The model's name.
 
     Returns:

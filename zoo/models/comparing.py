@@ -54,16 +54,10 @@ def siamese_cnn(
         metric: Of the head "distance": "euclidean", "manhattan" or "cosine".
         normalize: Bring embeddings to length 1; the heads "embedding" and "proxies" always do.
         shared_layers: As `zoo.siamese` takes it, for the heads "distance" and "logistic".
-        filters: Number of filters, one entry a block.
-        convs_per_block: As `zoo.cascade_cnn` takes it, like the arguments below.
-        kernel_size: Side of the kernels, in pixels.
-        pooling: What closes a block: "max", "average" or "stride".
+        filters, convs_per_block, kernel_size, pooling, activation, batch_norm, dropout,
+            skip_connections: As `zoo.cascade_cnn` takes them.
         trunk_head: Makes a vector of the last block: "flatten", "global_average" or "global_max".
         embedding_dim: Number of units of a linear layer above; 0 takes the vector as it is.
-        activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize before each activation.
-        dropout: Rate in [0, 1) below the embedding.
-        skip_connections: Make the blocks residual.
         name: The model's name.
 
     Returns:
@@ -196,15 +190,8 @@ def siamese_face(
     Args:
         input_shape: Height, width and channels of the images, float32 in [0, 1].
         num_classes, head, metric, shared_layers: As `siamese_cnn` takes them.
-        num_shared_blocks, num_local_blocks: Numbers of blocks and of 3x3 layers above, as
-            `zoo.face_cnn` takes them, like the arguments below.
-        first_filters, local_filters: Numbers of filters of the first block and of the layers above.
-        sharing: How these share their weights over positions: "local", "low_rank" or "shared".
-        rank: Number of kernels that "low_rank" mixes.
-        embedding_dim: Number of units of the embedding, which is brought to length 1.
-        activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize before each hidden activation.
-        dropout: Rate in [0, 1) after the embedding.
+        num_shared_blocks, num_local_blocks, first_filters, local_filters, sharing, rank,
+            embedding_dim, activation, batch_norm, dropout: As `zoo.face_cnn` takes them.
         name: The model's name.
 
     Returns:

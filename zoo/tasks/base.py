@@ -189,13 +189,7 @@ def outputs_of(model: keras.Model, x: np.ndarray) -> np.ndarray:
 
 
 def get_task(task: str | Task) -> Task:
-    """Find a task.
-
-    Example:
-        >>> import zoo.tasks
-        >>> zoo.tasks.get("classification").objective
-        'val_accuracy'
-    """
+    """Find a task; an object is one already."""
     return task if isinstance(task, Task) else _tasks[one_of("task", task, _tasks)]()
 
 

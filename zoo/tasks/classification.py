@@ -60,7 +60,8 @@ class ClassificationTask(Task):
     def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
         """Make batches of examples and integer labels, one-hot where the loss wants them."""
         batches = part.batches(batch_size, **options)
-        if isinstance(model.loss, keras.losses.CategoricalCrossentropy):
+        loss = keras.losses.get(model.loss) if isinstance(model.loss, str) else model.loss
+        if getattr(loss, "__name__", type(loss).__name__).lower().startswith("categorical"):
             rows = np.eye(model.output_shape[-1], dtype=np.float32)
             batches = mapped(batches, lambda examples, labels: (examples, rows[labels]))
         return feed(batches)
@@ -82,14 +83,15 @@ class ClassificationTask(Task):
             return dict(enumerate(len(data.train) / (data.num_classes * np.maximum(counts, 1))))
         weights = dict.fromkeys(range(data.num_classes), 1.0)
         numbers = {name: number for number, name in enumerate(data.class_names)}
+        named: dict[int, float] = {}
         for key, weight in wanted.items():
-            number = numbers.get(key, key)
-            if number not in weights:
+            number = numbers.get(str(key), int(key) if str(key).isdigit() else -1)
+            if number not in weights or number in named:
                 raise ValueError(
-                    f"`class_weight` names the class {key!r}, but data {data.name!r} have "
+                    f"`class_weight` names the class {key!r}, but data {data.name!r} have, once, "
                     f"{', '.join(data.class_names[:10])}{' ...' * (data.num_classes > 10)}."
                 )
-            weights[number] = weight
+            weights[number] = named[number] = weight
         return weights
 
     def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:

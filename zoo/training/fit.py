@@ -55,7 +55,7 @@ def fit_model(
     judging = task.validation(model, data.validation)
     if recipe.class_weight:
         judging["class_weight"] = task.class_weights(data, recipe.class_weight)
-    finite = _Finite()
+    finite = Finite()
     if best is None and recipe.early_stopping:
         best = BestWeights(task.objective, task.direction, recipe.early_stopping)
     if keeper:
@@ -82,7 +82,7 @@ def fit_model(
     return history
 
 
-class _Finite(keras.callbacks.Callback):
+class Finite(keras.callbacks.Callback):
     """Stops a training whose loss or weights are not finite, and keeps where it was."""
 
     async_safe = True  # Keras need not wait for each step's loss, only to show it here
@@ -93,13 +93,16 @@ class _Finite(keras.callbacks.Callback):
         self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Take note of the epoch."""
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Look at the loss."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             self._stop("The loss")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Look at the weights."""
         # The loss does not always tell: a ReLU turns what a weight of NaN gives it into zeros.
         broken = broken_weights(self.model.weights)
         if broken:
@@ -110,6 +113,7 @@ class _Finite(keras.callbacks.Callback):
         self.model.stop_training = True
 
     def require(self) -> None:
+        """Raise an error if something was not finite."""
         if self.bad:
             raise FloatingPointError(
                 f"{self.bad} Lower `learning_rate`, use `batch_norm`, or precision='float32'."
@@ -127,12 +131,14 @@ class BestWeights(keras.callbacks.Callback):
         self.objective, self.direction, self.patience = objective, direction, patience
         self.epoch: int | None = None  # the best one, counted from 0
         self.value, self.weights = math.nan, cast(Any, None)
+        self._judged = ""  # what is logged of the objective, the validation's loss and the loss
 
     def is_better(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """Take note of an epoch, and tell whether it is the best so far."""
-        value = -logs["loss"]
-        if self.objective in logs:
-            value = logs[self.objective] * (1 if self.direction == "max" else -1)
+        if not self._judged:
+            self._judged = next(key for key in (self.objective, "val_loss", "loss") if key in logs)
+        rising = self._judged == self.objective and self.direction == "max"
+        value = float(logs[self._judged]) * (1 if rising else -1)
         if better := math.isnan(self.value) or value > self.value:
             self.epoch, self.value = epoch, value
         return better
@@ -170,7 +176,7 @@ class Keeper(Protocol):
 class _Keeping(keras.callbacks.Callback):
     """Hands what is good to the keeper, once the task has settled what follows from the weights."""
 
-    def __init__(self, keeper: Keeper | None, finite: _Finite, finish: Any) -> None:
+    def __init__(self, keeper: Keeper | None, finite: Finite, finish: Any) -> None:
         super().__init__()
         self.keeper, self.finite, self.finish = keeper, finite, finish
 

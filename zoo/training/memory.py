@@ -17,12 +17,7 @@ def keep_freed_memory() -> bool:
     anew, page by page: in a training of small batches that takes up to half of the time
     (`benchmarks/short_epochs.py`). This keeps up to 64 MiB a thread.
 
-    Returns:
-        Whether it was set: not where another C library runs, nor over settings that the
-        environment has for glibc's malloc.
-
-    See Also:
-        The manual page mallopt(3).
+    Tells whether it was set: not where another C library runs, nor over the environment's settings.
     """
     environment = ("GLIBC_TUNABLES", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_")
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in environment):

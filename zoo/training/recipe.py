@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
+import inspect
 import math
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
-import numpy as np
-
 from zoo._lazy import keras
 from zoo.arguments import MAX_SEED, integer, number, one_of, rate
 from zoo.data.augment import Augment
-from zoo.registry import suggestion
+from zoo.registry import require_known, suggestion
 from zoo.space import Choice, Float, Int
+from zoo.training.functions import describe_function
 from zoo.training.precision import PRECISIONS
 
 # Keras's classes by our names, with the factor between a good learning rate of theirs and of
@@ -72,11 +70,14 @@ def _class_weight(name: str, value: Any) -> Any:
             f"`{name}` must be 'balanced', or a weight for each class by its name or number; "
             f"received {value!r}."
         )
-    return {key: number(f"{name}[{key!r}]", weight, or_zero=True) for key, weight in value.items()}
+    return {
+        str(key): number(f"{name}[{key!r}]", weight, or_zero=True) for key, weight in value.items()
+    }
 
 
 def _augment(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
+        require_known("An augmentation", map(str, value), inspect.signature(Augment).parameters)
         return Augment(**value)
     if value is not None and not callable(value):
         raise ValueError(f"`{name}` must be a function of (images, rng), received {value!r}.")
@@ -125,7 +126,7 @@ class Recipe:
         global_clipnorm: Largest norm of all gradients together; `None` clips nothing.
         label_smoothing: Share of each label's probability, in [0, 1), that is spread evenly over
             the classes; for classification.
-        class_weight: Weight of each class in the loss, by its name or number (1 where none is
+        class_weight: Weight of each class in the loss, by its name or else number (1 where none is
             given), or "balanced", which makes rare classes count as much as frequent ones; for
             classification.
         augment: Changes a batch of training images, `(images, rng) -> images`, such as
@@ -281,6 +282,7 @@ class Recipe:
         for name in BROUGHT:
             if not isinstance(config[name], str):
                 config[name] = keras.saving.serialize_keras_object(config[name])
+                config[name]["config"].pop("name", None)  # which counts a process's objects
         if isinstance(self.augment, Augment):
             config["augment"] = dataclasses.asdict(self.augment)
         elif self.augment is not None:
@@ -320,30 +322,3 @@ VARIED = [one.name for one in _FIELDS if one.name in ROWS and one.metadata["vari
 def given_of(recipe: Recipe, names: Iterable[str]) -> str:
     """List those of some values that differ from their defaults."""
     return ", ".join(f"`{name}`" for name in names if getattr(recipe, name) != DEFAULTS[name])
-
-
-def describe_function(function: Callable[..., Any]) -> str:
-    """Describe a function so that another one has another description, in any process."""
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"{name} {hashlib.blake2b(_content(function).encode(), digest_size=8).hexdigest()}"
-
-
-def _content(value: Any) -> str:
-    """Lay out what decides a function's results, without addresses in memory."""
-    if isinstance(value, np.ndarray):
-        return hashlib.blake2b(np.ascontiguousarray(value).data).hexdigest()
-    if isinstance(value, functools.partial):
-        return _content([value.func, value.args, value.keywords])
-    if isinstance(value, tuple | list | frozenset | set):
-        return str([_content(item) for item in value])
-    if isinstance(value, Mapping):
-        return str([(str(key), _content(item)) for key, item in value.items()])
-    code = getattr(value, "__code__", value)
-    if hasattr(code, "co_code"):
-        cells = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
-        parts = [code.co_code.hex(), code.co_names, code.co_consts, cells]
-        owner = getattr(value, "__self__", None)  # of a bound method
-        return _content([*parts, getattr(value, "__defaults__", None), owner])
-    if hasattr(value, "__dict__") and not isinstance(value, type):
-        return type(value).__qualname__ + _content(vars(value))
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -158,9 +158,14 @@ def load_run(directory: str | os.PathLike[str], model: keras.Model | None = None
                 "a directory that zoo.train has written."
             )
     metrics = read_json(directory / METRICS) if (directory / METRICS).exists() else {}
+    with refusing_damage(directory / METRICS):
+        metrics = {name: float(value) for name, value in metrics.items()}
     history = columns(read_table(directory / HISTORY))
     model = model or load_model(directory / MODEL)
-    return Run(directory, read_json(directory / CONFIG), model, history, metrics)
+    run = Run(directory, read_json(directory / CONFIG), model, history, metrics)
+    with refusing_damage(directory / CONFIG):  # all that a run tells is in there
+        run.recipe, run.class_names, run.preparation, repr(run), *run.config["task_arguments"]
+    return run
 
 
 def load_model(path: Path) -> keras.Model:
@@ -196,7 +201,8 @@ class RunKeeper:
             return False
         load_state(model, self.directory / MODEL)
         # Rounded, since mixed_float16 skips the steps in which its loss scale overflows.
-        done = round(int(model.optimizer.iterations) / steps)
+        inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        done = round(int(inner._iterations) / steps)  # of accumulated gradients all steps
         path = self.directory / HISTORY
         self.rows = read_table(path)[:done]
         if len(self.rows) < done:

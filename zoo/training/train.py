@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,10 +14,11 @@ import keras
 
 from zoo import tasks
 from zoo.data.dataset import Dataset, require_dataset
+from zoo.data.part import digest
 from zoo.records import claimed, write_json
 from zoo.registry import entry
 from zoo.training.fit import BestWeights, compile_model, fit_model
-from zoo.training.precision import precision_scope, resolve_precision
+from zoo.training.precision import PRECISIONS, precision_scope, resolve_precision
 from zoo.training.recipe import BROUGHT, Recipe, given_of
 from zoo.training.runs import CONFIG, METRICS, Run, RunKeeper, load_run
 
@@ -88,17 +91,19 @@ def train(
     if recipe.class_weight and the_task.has_classes:
         the_task.class_weights(data, recipe.class_weight)  # which refuses unknown names
     policy = resolve_precision(recipe.precision)
+    if not isinstance(model, str):
+        policy = _own_precision(model, recipe)
+    keras.utils.set_random_seed(recipe.seed)
+    with precision_scope(policy):
+        built = _built(model, arguments, the_task, data, recipe)
     config = {
-        **_identity(model, arguments, the_task, data),
+        **_identity(model, built, {**the_task.model_arguments(data), **arguments}),
         "task": the_task.label,
         "task_arguments": the_task.get_config(),
         "data": data.description(),
         "parts": [part.fingerprint() for part in (data.train, data.validation, data.test)],
         "recipe": {**recipe.get_config(), "precision": policy},
     }
-    keras.utils.set_random_seed(recipe.seed)
-    with precision_scope(policy):
-        built = _built(model, arguments, the_task, data, recipe)
     if not built.compiled:
         compile_model(built, the_task, recipe)
     built.optimizer.build(built.trainable_variables)
@@ -160,24 +165,42 @@ def _kept(keeper: RunKeeper, model: keras.Model, epochs: int) -> Iterator[None]:
 
 def _task_of(model: str | keras.Model, task: str | tasks.Task | None, data: Dataset) -> tasks.Task:
     """Find what a model is trained for on data."""
+    if not isinstance(model, str | keras.Model):
+        raise ValueError(f"`model` must be a registered name or a Keras model, received {model!r}.")
     if task is None and not isinstance(model, str):
         raise ValueError(
             "A model of your own needs a `task`, such as 'classification', 'regression' or "
             "'reconstruction'; received none."
         )
-    return tasks.get(task or tasks.task_for(entry(str(model)).task, data))
+    found = tasks.get(task or tasks.task_for(entry(str(model)).task, data))
+    if found.label != found.name:
+        raise ValueError(f"The task {found.label} needs a `name` of its own, to load its runs by.")
+    return found
 
 
 def _identity(
-    model: str | keras.Model, arguments: Mapping[str, Any], task: tasks.Task, data: Dataset
+    model: str | keras.Model, built: keras.Model, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give what tells a model from others: name and arguments, or the shapes of its weights."""
+    """Give what tells a model from others: name and arguments, or its layers."""
     if isinstance(model, str):
-        given = {**task.model_arguments(data), **arguments}
-        return {"model": entry(model).name, "arguments": given}
-    if arguments:
-        raise ValueError("`arguments` are for a model that is given by name: leave them out.")
-    return {"model": model.name, "weights": [list(weight.shape) for weight in model.weights]}
+        return {"model": entry(model).name, "arguments": arguments}
+    layers = json.dumps(built.get_config(), sort_keys=True, default=str)
+    # Without what counts a process's layers, and the lines of a script.
+    layers = re.sub(r'_\d+(?=")|"code": "[^"]*"', "", layers)
+    own = {"optimizer": type(built.optimizer).__name__} if model.compiled else {}
+    return {"model": re.sub(r"_\d+$", "", model.name), "layers": digest(layers.encode()), **own}
+
+
+def _own_precision(model: keras.Model, recipe: Recipe) -> str:
+    """Tell what a model that was built elsewhere computes in."""
+    names = {layer.dtype_policy.name for layer in model.layers if layer.weights}
+    policy = next((name for name in sorted(names) if name in PRECISIONS[2:]), "float32")
+    if recipe.precision not in ("auto", policy):
+        raise ValueError(
+            f"`precision`={recipe.precision!r} is for models that are built by name; this one "
+            f"computes in {policy}: leave it out, or build it under that policy."
+        )
+    return policy
 
 
 def _built(
@@ -189,13 +212,15 @@ def _built(
 ) -> keras.Model:
     if isinstance(model, str):
         return task.build(model, data, arguments)
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"`model` must be a registered name or a Keras model, received {model!r}.")
+    if arguments:
+        raise ValueError("`arguments` are for a model that is given by name: leave them out.")
     if not model.compiled:
         model = _functional(model, data)
         task.check(model, data)
         return task.adapt(model, data)
     model(data.train.examples([0]))  # which makes the weights of one that has none yet
+    if hasattr(model, "output_names"):
+        task.check(model, data)
     if told := given_of(recipe, ("optimizer", *BROUGHT["optimizer"], "label_smoothing")):
         raise ValueError(
             f"Model {model.name!r} is compiled, so that its own optimizer and loss train it: leave "
@@ -205,9 +230,10 @@ def _built(
 
 
 def _functional(model: keras.Model, data: Dataset) -> keras.Model:
-    """Turn a Sequential or a subclassed model into a Functional one with the same layers."""
+    """Make a Functional model of another's layers; it can be given again, still uncompiled."""
     if hasattr(model, "output_names"):
-        return model
+        is_plain = type(model).__module__.startswith("keras.")
+        return keras.Model(model.input, model.output, name=model.name) if is_plain else model
     dtype = "string" if data.preparation.kind == "texts" else None
     inputs = keras.Input(data.input_shape, dtype=dtype)
     outputs = model.call(inputs) if isinstance(model, keras.Sequential) else model(inputs)

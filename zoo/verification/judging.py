@@ -20,42 +20,23 @@ SHOWN = 8  # pairs in a row of a picture
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """Pairs of examples and the distances that a model gives them.
+    """Pairs of examples and the distances that a model gives them."""
 
-    Attributes:
-        left: Position of each pair's left example, (pairs,).
-        right: Position of the right one.
-        same: 1 for pairs of one class, 0 for others, (pairs,).
-        distances: (pairs,).
-        embeddings: Of each example as a left one, (examples, embedding_dim).
-    """
-
-    left: np.ndarray
+    left: np.ndarray  # positions of the examples, (pairs,)
     right: np.ndarray
-    same: np.ndarray
+    same: np.ndarray  # 1 for pairs of one class, 0 for others
     distances: np.ndarray
-    embeddings: np.ndarray
+    embeddings: np.ndarray  # of each example as a left one, (examples, embedding_dim)
 
     def rates(self) -> dict[str, float]:
-        """Give the area under the ROC curve, `auc`, and the equal error rate, `eer`, in [0, 1].
-
-        Returns:
-            Both by name; NaN where a distance is not finite.
-        """
+        """Give the area under the ROC curve and the equal error rate; NaN of other distances."""
         if not np.isfinite(self.distances).all():
             return {"auc": math.nan, "eer": math.nan}
         rate, _ = equal_error_rate(self.same, self.distances)
         return {"auc": roc_auc(self.same, self.distances), "eer": rate}
 
     def summary(self, threshold: float | None) -> dict[str, float]:
-        """Give `auc`, `eer`, and `far` and `tar`: shares of different and same pairs accepted.
-
-        Args:
-            threshold: The largest distance that counts as the same; `None` leaves both shares out.
-
-        Raises:
-            ValueError: If a distance is not finite.
-        """
+        """Give the rates, and at a threshold the shares of different and same pairs accepted."""
         self.require_finite()
         if threshold is None:
             return self.rates()
@@ -67,15 +48,7 @@ class Judged:
         require_finite("distances", self.distances)
 
     def point(self, target_far: float | str) -> OperatingPoint:
-        """Find a threshold with its rates.
-
-        Args:
-            target_far: "eer", where both kinds of errors are equally frequent, or the largest
-                false accept rate, in [0, 1).
-
-        Raises:
-            ValueError: If `target_far` is illegal, or a distance is not finite.
-        """
+        """Find a threshold, as `Verifier.calibrate` does, with its rates."""
         target_far = checked_target(target_far)
         if isinstance(target_far, str):
             return equal_error_rate(self.same, self.distances)[1]
@@ -90,17 +63,7 @@ class Judged:
     def draw(
         self, part: Part, threshold: float | None, class_names: Sequence[str], directory: Path
     ) -> list[Path]:
-        """Draw the ROC curve, the distances, the hardest mistakes and the embeddings.
-
-        Args:
-            part: What was judged; of rows of numbers, the mistakes are not drawn.
-            threshold: The model's; `None` marks where both kinds of errors are equally frequent.
-            class_names: Name of class 0, 1, ...
-            directory: Where to write the pictures.
-
-        Returns:
-            The pictures' paths.
-        """
+        """Draw the ROC curve, the distances, the hardest mistakes and the embeddings."""
         from zoo import plots  # matplotlib is loaded only to draw
 
         point = self.point("eer") if threshold is None else self.at(threshold)
@@ -143,16 +106,7 @@ def checked_target(target_far: float | str) -> float | str:
 
 
 def judge(parts: Sides, part: Part, *, batch_size: int = 256, most: int = 100_000) -> Judged:
-    """Let a model judge the pairs of labelled images.
-
-    Args:
-        parts: The model, taken apart; see `zoo.sides`.
-        part: The images, such as `zoo.load_data(..., split_by="classes").test`.
-        batch_size: Images that are embedded at a time.
-        most: As `zoo.data.pairs.pairs_of` takes it.
-
-    Raises:
-        ValueError: If there are not both same and different pairs.
+    """Let a model judge the pairs of labelled images, at most so many.
 
     Example:
         >>> import zoo

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
+from sklearn.covariance import shrunk_covariance
 from sklearn.decomposition import PCA
 
 from zoo import arguments as check
@@ -108,6 +109,4 @@ def _whitening(points: np.ndarray, classes: np.ndarray, shrinkage: float) -> np.
     """Give the matrix that makes points of a class vary alike in all directions."""
     means = np.stack([points[classes == one].mean(axis=0) for one in range(classes.max() + 1)])
     within = np.cov(points - means[classes], rowvar=False).reshape(2 * points.shape[1:])
-    level = np.trace(within) / len(within)
-    within = (1 - shrinkage) * within + shrinkage * level * np.eye(len(within))
-    return np.linalg.cholesky(np.linalg.inv(within))
+    return np.linalg.cholesky(np.linalg.inv(shrunk_covariance(within, shrinkage)))

@@ -1,0 +1,119 @@
+"""Models and tasks of one's own: what is refused, and runs that go on."""
+
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from zoo.tasks import ClassificationTask
+
+QUICK = dict(task="classification", verbose=0)
+
+
+def sequential():
+    return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+
+
+def functional(activation="softmax", outputs=10):
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(image)
+    return keras.Model(image, keras.layers.Dense(outputs, activation)(x))
+
+
+def compiled(optimizer, loss="sparse_categorical_crossentropy", **options):
+    model = functional(**options)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("make", [sequential, functional])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_the_same_call_goes_on_in_the_same_process(make, fresh, small_run, tmp_path):
+    model = make()
+    small_run(model, tmp_path, epochs=1, learning_rate=0.01)
+    again = small_run(
+        make() if fresh else model, tmp_path, epochs=2, learning_rate=0.01, resume=True
+    )
+    assert len(again.history["loss"]) == 2
+    assert fresh or not model.compiled
+
+
+@pytest.fixture
+def small_run(digits):
+    def run(model, directory, **options):
+        return zoo.train(model, digits, directory=directory, **{**QUICK, **options})
+
+    return run
+
+
+def test_another_model_or_optimizer_is_not_resumed(small_run, tmp_path):
+    small_run(functional(), tmp_path / "a", epochs=1)
+    with pytest.raises(ValueError, match="layers"):
+        small_run(functional("sigmoid"), tmp_path / "a", epochs=2, resume=True)
+    small_run(compiled("adam"), tmp_path / "b", epochs=1)
+    with pytest.raises(ValueError, match="optimizer: 'Adam' then, 'SGD' now"):
+        small_run(compiled("sgd"), tmp_path / "b", epochs=2, resume=True)
+
+
+def test_an_optimizer_of_ones_own_goes_on_in_the_same_process(digits, tmp_path):
+    for epochs in (1, 2):
+        run = zoo.train(
+            "mlp_tiny",
+            digits,
+            directory=tmp_path,
+            optimizer=keras.optimizers.Adam(0.01),
+            epochs=epochs,
+            resume=True,
+            verbose=0,
+        )
+    assert len(run.history["loss"]) == 2
+
+
+def test_accumulated_gradients_count_all_steps(digits, tmp_path):
+    def run(directory, epochs):
+        optimizer = keras.optimizers.Adam(0.01, gradient_accumulation_steps=3)
+        options = dict(directory=tmp_path / directory, resume=True, verbose=0)
+        return zoo.train("mlp_tiny", digits, epochs=epochs, optimizer=optimizer, **options)
+
+    run("parted", 2)
+    parted, whole = run("parted", 4), run("whole", 4)
+    assert parted.history["loss"] == pytest.approx(whole.history["loss"])
+    assert parted.metrics == pytest.approx(whole.metrics)
+
+
+def test_models_that_do_not_fit_the_data_are_refused(small_run, tmp_path):
+    for options in (dict(activation="sigmoid", outputs=1), dict(outputs=7)):
+        with pytest.raises(ValueError, match="10 classes"):
+            small_run(compiled("adam", **options), tmp_path, epochs=1)
+    with pytest.raises(ValueError, match=r"`precision`='mixed_bfloat16' is for models that are"):
+        small_run(functional(), tmp_path, precision="mixed_bfloat16")
+    for model in (5, keras.Model):
+        with pytest.raises(ValueError, match="`model` must be a registered name or a Keras model"):
+            small_run(model, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "categorical_focal_crossentropy"])
+def test_losses_of_one_hot_labels_get_them(loss, small_run, tmp_path):
+    run = small_run(compiled("adam", loss), tmp_path, epochs=1)
+    assert run.recipe.precision == "float32"
+    assert np.isfinite(run.history["loss"]).all()
+
+
+def test_early_stopping_goes_by_the_validation_loss_where_no_accuracy_is_logged(
+    small_run, tmp_path
+):
+    model = functional()
+    model.compile(keras.optimizers.Adam(0.3), "sparse_categorical_crossentropy")
+    run = small_run(model, tmp_path, epochs=30, early_stopping=2)
+    losses = run.history["val_loss"]
+    assert np.argmin(losses) == len(losses) - 3
+
+
+def test_a_task_without_a_name_of_its_own_is_refused_before_training(digits, tmp_path):
+    class Nameless(ClassificationTask):
+        pass
+
+    with pytest.raises(ValueError, match="Nameless needs a `name` of its own"):
+        zoo.train("mlp_tiny", digits, task=Nameless(), directory=tmp_path)
+    assert not list(tmp_path.iterdir())
