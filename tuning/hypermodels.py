@@ -194,9 +194,12 @@ class ZooHyperModel(keras_tuner.HyperModel):
         kwargs = {name: _unit_range(value) for name, value in kwargs.items()}
         steps = _steps(args[0] if args else kwargs.get("x"), recipe.batch_size)
         set_schedule(model, recipe, steps)
-        callbacks = [*(kwargs.pop("callbacks", None) or ()), Finite()]
+        finite = Finite()
+        callbacks = [*(kwargs.pop("callbacks", None) or ()), finite]
         history = model.fit(*args, callbacks=callbacks, **kwargs)
         self._require_finite(hp, history)
+        if finite.bad:
+            raise FailedTrialError(f"{finite.bad} {describe_values(self.values(hp))}.")
         return history
 
     def fit_trial(

@@ -138,7 +138,7 @@ class BestWeights(keras.callbacks.Callback):
         if not self._judged:
             self._judged = next(key for key in (self.objective, "val_loss", "loss") if key in logs)
         rising = self._judged == self.objective and self.direction == "max"
-        value = float(logs[self._judged]) * (1 if rising else -1)
+        value = float(logs.get(self._judged, math.nan)) * (1 if rising else -1)
         if better := math.isnan(self.value) or value > self.value:
             self.epoch, self.value = epoch, value
         return better

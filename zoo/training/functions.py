@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -34,7 +35,8 @@ def _content(value: Any, seen: dict[int, Any] | None = None) -> str:
         seen[id(value)] = value
     inner = functools.partial(_content, seen=seen)
     if hasattr(value, "get_config"):  # a layer of Keras's
-        return type(value).__qualname__ + inner(value.get_config())
+        with contextlib.suppress(NotImplementedError):
+            return type(value).__qualname__ + inner(value.get_config())
     if hasattr(value, "__array__"):
         array = np.ascontiguousarray(value)
         content = repr(array.tolist()).encode() if array.dtype == object else array.data
@@ -61,11 +63,8 @@ def _beside(function: Any, code: types.CodeType) -> list[Any]:
     own = [getattr(function, name, None) for name in ("__self__", "__defaults__", "__kwdefaults__")]
     cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
     names = getattr(function, "__globals__", {})
-    found = [names[name] for name in code.co_names if name in names]
-    where = getattr(function, "__module__", None)
-    return [*own, *cells, *(item for item in found if _is_of(item, where))]
-
-
-def _is_of(item: Any, module: str | None) -> bool:
-    is_function = isinstance(item, types.FunctionType) and item.__module__ == module
-    return is_function or isinstance(item, (*_PLAIN, tuple, np.ndarray))
+    for item in (names[name] for name in code.co_names if name in names):
+        is_own = isinstance(item, types.FunctionType) and item.__module__ == function.__module__
+        if is_own or isinstance(item, (*_PLAIN, tuple, np.ndarray)):
+            own.append(item)
+    return [*own, *cells]

@@ -96,8 +96,11 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     with precision_scope(policy):
         built = _built(model, arguments, the_task, data, recipe)
+    if isinstance(model, str):
+        arguments = {**the_task.model_arguments(data), **arguments}
     config = {
-        **_identity(model, built, {**the_task.model_arguments(data), **arguments}),
+        **_identity(model, built),
+        "arguments": arguments,
         "task": the_task.label,
         "task_arguments": the_task.get_config(),
         "data": data.description(),
@@ -178,13 +181,12 @@ def _task_of(model: str | keras.Model, task: str | tasks.Task | None, data: Data
     return found
 
 
-def _identity(
-    model: str | keras.Model, built: keras.Model, arguments: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Give what tells a model from others: name and arguments, or its layers."""
+def _identity(model: str | keras.Model, built: keras.Model) -> dict[str, Any]:
+    """Give what tells a model from others: its name, or its layers."""
     if isinstance(model, str):
-        return {"model": entry(model).name, "arguments": arguments}
-    layers = json.dumps(built.get_config(), sort_keys=True, default=str)
+        return {"model": entry(model).name}
+    shapes = [weight.shape for weight in built.weights]  # which a subclass may leave out
+    layers = json.dumps([built.get_config(), shapes], sort_keys=True, default=str)
     # Without what counts a process's layers, and the lines of a script.
     layers = re.sub(r'_\d+(?=")|"code": "[^"]*"', "", layers)
     own = {"optimizer": type(built.optimizer).__name__} if model.compiled else {}
