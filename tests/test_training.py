@@ -359,3 +359,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     set_now, faults = out.stdout.split()
     assert set_now == str(is_kept)
     assert (int(faults) < 10_000) == is_kept
+
+
+def test_what_callbacks_log_under_the_objective_ends_no_training(digits, tmp_path):
+    class Talks(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs.update({"val_accuracy": "bad", "said": "a, b", "a\rb": 1.0})
+
+    options = dict(epochs=2, early_stopping=1, callbacks=[Talks()], directory=tmp_path)
+    with pytest.warns(UserWarning, match="left out of the history"):
+        run = zoo.train("mlp_tiny", digits, verbose=2, **options)
+    assert {"val_accuracy", "said", "a\rb"}.isdisjoint(run.history)
+    assert len(zoo.load_run(tmp_path).history["val_loss"]) == 2

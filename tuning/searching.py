@@ -206,7 +206,7 @@ def load_search(directory: str | os.PathLike[str]) -> SearchResult:
         )
         objective = Objective(*record["objective"])
         runner = _runner(hypermodel, record, objective, directory, shown=False)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{str(directory / SEARCH)!r} is damaged: {error!r}.") from error
     return _result(runner, directory)
 

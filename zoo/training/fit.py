@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.arguments import broken_weights
 from zoo.data import Dataset
+from zoo.history import numbers_of
 from zoo.tasks import Task
 from zoo.training.memory import keep_freed_memory
 from zoo.training.recipe import Recipe
@@ -63,9 +64,9 @@ def fit_model(
     # The caller's come before what restores weights, and that before what is then kept.
     carried = [
         _Reseed(recipe.seed),
-        finite,
         *judging.pop("callbacks", ()),
         *callbacks,
+        finite,
         *([best] if best else []),
         _Keeping(keeper, finite, lambda: task.finish(model, data)),
     ]
@@ -83,7 +84,7 @@ def fit_model(
 
 
 class Finite(keras.callbacks.Callback):
-    """Stops a training whose loss or weights are not finite, and keeps where it was."""
+    """Stops a training whose loss or weights are not finite; leaves but numbers in its logs."""
 
     async_safe = True  # Keras need not wait for each step's loss, only to show it here
 
@@ -101,8 +102,10 @@ class Finite(keras.callbacks.Callback):
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             self._stop("The loss")
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Look at the weights."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Look at the weights, and take out of the logs what no progress bar can show."""
+        for name in logs.keys() - numbers_of(logs).keys():
+            del logs[name]
         # The loss does not always tell: a ReLU turns what a weight of NaN gives it into zeros.
         broken = broken_weights(self.model.weights)
         if broken:

@@ -70,9 +70,7 @@ def _class_weight(name: str, value: Any) -> Any:
             f"`{name}` must be 'balanced', or a weight for each class by its name or number; "
             f"received {value!r}."
         )
-    return {
-        str(key): number(f"{name}[{key!r}]", weight, or_zero=True) for key, weight in value.items()
-    }
+    return {str(key): number(f"{name}[{key!r}]", of, or_zero=True) for key, of in value.items()}
 
 
 def _augment(name: str, value: Any) -> Any:

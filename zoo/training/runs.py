@@ -19,7 +19,7 @@ import zoo.metrics  # noqa: F401
 from zoo import tasks
 from zoo.data.preparation import Preparation, preparation_from_config
 from zoo.files import replacing
-from zoo.history import numbers_of, read_table, write_table
+from zoo.history import read_table, write_table
 from zoo.layers import BatchNormalization
 from zoo.records import read_json, refusing_damage, write_json
 from zoo.training.fit import BestWeights
@@ -226,7 +226,7 @@ class RunKeeper:
 
     def keep(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
         """Keep an epoch: on disk, or where epochs are short for now in memory."""
-        self.rows.append({"epoch": epoch + 1, **numbers_of(logs)})
+        self.rows.append({"epoch": epoch + 1, **logs})
         if self.every_epoch and time.monotonic() >= self._due:
             self._write(model)
         elif self.every_epoch:
