@@ -82,10 +82,8 @@ class Part:
         if labels.dtype.kind == "f" and labels.ndim == 1:
             raise ValueError("Labels that are real numbers must be (n, targets): pass y[:, None].")
         if len(self._source) != len(labels):
-            raise ValueError(
-                f"Each example needs one label; received {len(self._source)} examples and "
-                f"{len(labels)} labels."
-            )
+            counts = f"{len(self._source)} examples and {len(labels)} labels"
+            raise ValueError(f"Each example needs one label; received {counts}.")
         self.rows = np.arange(len(labels)) if rows is None else np.asarray(rows)
         self.labels = labels[self.rows]
         self.input_shape = self._source.input_shape

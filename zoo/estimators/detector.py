@@ -96,7 +96,7 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         # Another stream than that of the epochs' orders, (seed, 0), (seed, 1), ...
         order = np.random.default_rng((seed, 0, 1)).permutation(len(x))
         rows = x[order[held_out:]]
-        prepare = table and table.fitted(Part(rows, np.zeros(len(rows)))).layer()
+        prepare = table and table.fitted(Part(rows, np.zeros(len(rows), np.int64))).layer()
         if prepare:
             rows = keras.ops.convert_to_numpy(prepare(rows))
         net = self._fit_net(rows, seed)

@@ -164,7 +164,8 @@ class VerificationTask(Task):
         """Give `distance` and, by the threshold, `same` of pairs, (2, n, ...); else `embedding`."""
         parts = sides(model)
         if x.ndim == len(parts.left.input_shape):
-            return {"embedding": parts.embed(feed(Part(x, np.zeros(len(x))).batches(BATCH)))[0]}
+            part = Part(x, np.zeros(len(x), np.int64))
+            return {"embedding": parts.embed(feed(part.batches(BATCH)))[0]}
         left, right = (outputs_of(side, half) for side, half in zip(parts[1:3], x, strict=True))
         rows = np.arange(len(left))
         distances = parts.distances(left, right, rows, rows)
