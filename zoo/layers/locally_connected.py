@@ -106,7 +106,7 @@ class LocallyConnected(Configured, keras.layers.Layer):
             )
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Multiply the patch at each position by the position's kernel."""
         row = self._spatial_axes[0]
         missing = 2 - self.rank  # one dimension is a height of 1
