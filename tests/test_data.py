@@ -359,3 +359,22 @@ def test_subset_keeps_the_order_it_is_given(digits):
     few = digits.train.subset(np.array([5, 2, 9])).subset(np.array([2, 0]))
     np.testing.assert_array_equal(few.examples(np.arange(2)), digits.train.examples([9, 5]))
     assert few.labels.tolist() == digits.train.labels[[9, 5]].tolist()
+
+
+def test_arrays_that_are_passed_over_are_named(tmp_path):
+    x, y = striped()
+    np.savez(tmp_path / "toys.npz", x=x, y=y, x_val=x)
+    with pytest.warns(UserWarning, match="Passed over in .*toys.npz: the arrays 'x_val'") as caught:
+        load_data(tmp_path / "toys.npz")
+    assert [warning.filename for warning in caught] == [__file__]
+    np.savez(tmp_path / "twice.npz", x=x, X=x, y=y)
+    with pytest.raises(ValueError, match="Several arrays have the same name, 'x'"):
+        load_data(tmp_path / "twice.npz")
+
+
+def test_a_part_needs_a_label_for_each_example():
+    x, y = striped()
+    with pytest.raises(ValueError, match="received 60 examples and 59 labels"):
+        Part(x, y[:-1])
+    with pytest.raises(ValueError, match=r"must be \(n, targets\)"):
+        Part(x, y / 2)

@@ -13,7 +13,7 @@ import pytest
 
 import zoo
 from zoo.data import Augment
-from zoo.training.functions import describe_function
+from zoo.training.fingerprint import describe_function
 from zoo.training.precision import _cpu_words, precision_scope, resolve_precision
 from zoo.training.recipe import DEFAULTS, OPTIMIZERS, SCHEDULES, Recipe
 from zoo.training.runs import load_run
@@ -149,7 +149,7 @@ def shifted_by(number):
 
 
 PROGRAM = """
-from zoo.training.functions import describe_function
+from zoo.training.fingerprint import describe_function
 FACTOR = {factor}
 def helper(images):
     return images * FACTOR

@@ -25,7 +25,7 @@ from zoo.data.dataset import Dataset, require_dataset
 from zoo.records import claimed, read_json
 from zoo.registry import entry
 from zoo.space import default_values, row_from
-from zoo.training.functions import describe_function
+from zoo.training.fingerprint import describe_function
 from zoo.training.recipe import Recipe
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")

@@ -15,7 +15,7 @@ from zoo.arguments import MAX_SEED, integer, number, one_of, rate
 from zoo.data.augment import Augment
 from zoo.registry import require_known, suggestion
 from zoo.space import Choice, Float, Int
-from zoo.training.functions import describe_function
+from zoo.training.fingerprint import describe_function
 from zoo.training.precision import PRECISIONS
 
 # Keras's classes by our names, with the factor between a good learning rate of theirs and of

@@ -1,4 +1,4 @@
-"""A function that augments, as a few words that tell it from others."""
+"""A caller's function, as a few words that tell it from others in any process."""
 
 from __future__ import annotations
 
