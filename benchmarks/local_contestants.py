@@ -19,8 +19,12 @@ Outputs = tuple[Any, Any, Any, Any]  # outputs; gradients of inputs, kernel, bia
 Step = tuple[Callable[[], Outputs], Callable[[Outputs], Outputs]]  # and its outputs, in our layout
 
 
-def keras_zoo(shape: Shape, *, jit: bool) -> Step:
+def keras_zoo(shape: Shape, *, jit: bool, fused: bool = True) -> Step:
     from zoo import layers
+    from zoo.layers import products
+
+    if not fused:
+        products.MAX_FUSED_PATCH = 0
 
     kind = (layers.LocallyConnected1D, layers.LocallyConnected2D)[len(shape.sides) - 1]
     layer = kind(shape.filters, shape.kernel_size, shape.strides)
@@ -254,6 +258,8 @@ CONTESTANTS: dict[str, dict[str, Callable[[Shape], Step]]] = {
     "keras-zoo": {
         "plain": partial(keras_zoo, jit=False),
         "jit": partial(keras_zoo, jit=True),
+        "not fused": partial(keras_zoo, jit=False, fused=False),
+        "jit, not fused": partial(keras_zoo, jit=True, fused=False),
     },
     "tf_keras": {
         f"implementation {number}{', jit' * jit}": partial(tf_keras, implementation=number, jit=jit)

@@ -42,6 +42,7 @@ class Shape(NamedTuple):
 
 
 MOST_UNROLLED, MOST_DENSE, MOST_ENTRIES = 1000, 250_000_000, 1_000_000
+MOST_FUSED = 16
 SHAPES = {
     "63x63x16": Shape((63, 63), 16, 9, 1, 16, batch=16, steps=1),  # DeepFace L4
     "55x55x16": Shape((55, 55), 16, 7, 2, 16, batch=16, steps=3),  # DeepFace L5
@@ -88,6 +89,8 @@ def left_out(shape: Shape, setting: str) -> str | None:
         )
     if setting.startswith("implementation 2") and dense > MOST_DENSE:
         return f"a dense kernel of {4 * dense / 1e9:.1f} GB, and a mask and a gradient beside it"
+    if "not fused" in setting and shape.kernel[-2] > MOST_FUSED:
+        return "larger patches are never fused"
     if setting == "implementation 3" and entries > MOST_ENTRIES:
         return f"a Python list of {entries:,} indices"
     return None

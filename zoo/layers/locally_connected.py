@@ -106,7 +106,7 @@ class LocallyConnected(Configured, keras.layers.Layer):
             )
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Any, training: bool = False) -> Any:
         """Multiply the patch at each position by the position's kernel."""
         row = self._spatial_axes[0]
         missing = 2 - self.rank  # one dimension is a height of 1
@@ -119,7 +119,7 @@ class LocallyConnected(Configured, keras.layers.Layer):
             paddings=((0, 0), *self._paddings(self.input_spec.shape))[-2:],
             region=_pair(self.region),
         )
-        y = locally_connected(x, kernel, bias, plan)
+        y = locally_connected(x, kernel, bias, plan, training=bool(training))
         return self.activation(ops.squeeze(y, row) if missing else y)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:

@@ -7,13 +7,19 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from zoo.layers.backend import after, matmul, with_gradient
+from zoo.layers.backend import after, compiled, matmul, on_tensorflow, with_gradient
 from zoo.layers.patches import Pair, Window, fold, unfold
 
 MAX_PATCHES = 2**26
 """Most values of patches to hold at once (256 MB in float32); more are made part by part."""
 
 USUAL_BATCH = 64  # what a batch of unknown size is taken for
+
+MAX_FUSED_PATCH = 16
+"""Patches of up to so many values (3x3 pixels of one channel) are too small for matrix products.
+
+For training on TensorFlow the layer is then compiled, and its product is one loop.
+"""
 
 
 class Plan(NamedTuple):
@@ -25,21 +31,27 @@ class Plan(NamedTuple):
     region: Pair
 
 
-def locally_connected(inputs: Any, kernel: Any, bias: Any, plan: Plan) -> Any:
+def locally_connected(inputs: Any, kernel: Any, bias: Any, plan: Plan, *, training: bool) -> Any:
     """Multiply the patch at each position by a kernel, and add a bias."""
+    if training and kernel.shape[2] <= MAX_FUSED_PATCH and on_tensorflow():
+        return compiled(_layer, True, plan)(inputs, kernel, bias)
+    return _layer(inputs, kernel, bias, False, plan)
+
+
+def _layer(inputs: Any, kernel: Any, bias: Any, fused: bool, plan: Plan) -> Any:
     window, order, paddings, region = plan
     # Position by position the matrix products need no transposed patches.
     x = ops.transpose(inputs, order)
     if any(map(any, paddings)):
         x = ops.pad(x, (*paddings, (0, 0), (0, 0)))
     if kernel.shape[:2] == tuple(window.positions(axis, int(x.shape[axis])) for axis in (0, 1)):
-        y = _add(local_product(x, kernel, window), bias)
+        y = _add(local_product(x, kernel, window, fused), bias)
     else:
         y = tied_product(x, kernel, bias, window, region)
     return ops.transpose(y, [order.index(axis) for axis in range(4)])
 
 
-def local_product(x: Any, kernel: Any, window: Window) -> Any:
+def local_product(x: Any, kernel: Any, window: Window, fused: bool) -> Any:
     """Multiply the patch at each position by the position's own kernel.
 
     The gradient is written by hand: the automatic one of the slices is several times slower.
@@ -56,7 +68,7 @@ def local_product(x: Any, kernel: Any, window: Window) -> Any:
         for start, stop in parts:
             part = after(x[window.pixels(0, start, stop)], outputs)
             patches = unfold(part, window)
-            outputs.append(matmul(patches, kernel[start:stop]))
+            outputs.append((_fused_product if fused else matmul)(patches, kernel[start:stop]))
         kept = patches if len(parts) == 1 else None
 
         def gradient(*args: Any, upstream: Any = None) -> tuple[Any, Any]:
@@ -138,6 +150,15 @@ def tied_product(x: Any, kernel: Any, bias: Any, window: Window, region: Pair) -
 def _add(y: Any, bias: Any) -> Any:
     # Not by `ops.add`, which can take another axis for the channels.
     return y if bias is None else y + ops.expand_dims(bias, 2)
+
+
+def _fused_product(patches: Any, kernel: Any) -> Any:
+    """Multiply matrices as a sum of products of each value by a row."""
+    terms = [
+        patches[..., value : value + 1] * kernel[:, :, None, value]
+        for value in range(kernel.shape[2])
+    ]
+    return functools.reduce(ops.add, terms)
 
 
 def _concatenate(parts: list[Any]) -> Any:
