@@ -117,3 +117,56 @@ def test_a_task_without_a_name_of_its_own_is_refused_before_training(digits, tmp
     with pytest.raises(ValueError, match="Nameless needs a `name` of its own"):
         zoo.train("mlp_tiny", digits, task=Nameless(), directory=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+class Scores(keras.Model):
+    """Ends without a softmax, which its layers do not tell."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(10)
+
+    def call(self, inputs):
+        return self.dense(self.flatten(inputs))
+
+
+def test_outputs_of_unknown_layers_that_are_no_probabilities_are_refused(small_run, tmp_path):
+    with pytest.raises(ValueError, match=r"values from -\S+ to \S+, which are no probabilities"):
+        small_run(Scores(), tmp_path, epochs=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_inside_a_model_tells_whether_it_gives_logits(small_run, tmp_path):
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, functional(activation=None)(image))
+    run = small_run(model, tmp_path, epochs=1)
+    assert run.model.loss.from_logits
+    np.testing.assert_allclose(
+        run.predict(np.zeros((2, 8, 8)))["probabilities"].sum(axis=1), 1, rtol=1e-5
+    )
+
+
+def test_a_run_with_unregistered_classes_says_what_it_needs(digits, tmp_path):
+    class Squared(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs**2
+
+    model = keras.Sequential([Squared(), *sequential().layers])
+    zoo.train(model, digits, directory=tmp_path, epochs=1, **QUICK)
+    with pytest.raises(ValueError, match="needs the class 'Squared' of your own: first import"):
+        zoo.load_run(tmp_path)
+    with keras.saving.custom_object_scope({"Squared": Squared}):
+        assert zoo.load_run(tmp_path).is_complete
+
+
+def test_what_cannot_be_trained_is_refused_before_the_directory_is_taken(digits, tmp_path):
+    rows = np.random.default_rng(0).random((40, 3))
+    table = zoo.load_data((rows, rows.sum(axis=1)))
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    options = dict(directory=tmp_path / "run", verbose=0)
+    with pytest.raises(ValueError, match="`class_weight` is for tasks with classes"):
+        zoo.train(model, table, task="regression", class_weight={0: 2.0}, **options)
+    with pytest.raises(ValueError, match=r"`warmup_epochs`=3 are more than `epochs`=2"):
+        zoo.train("mlp_tiny", digits, epochs=2, warmup_epochs=3, **options)
+    assert not (tmp_path / "run").exists()

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+import tuning
+import zoo
 from zoo.files import new_directory, replacing
 from zoo.records import claimed, read_json, write_json
 
@@ -284,3 +287,20 @@ def test_damaged_and_missing_json_is_named(tmp_path, content):
         (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.json' is missing or damaged"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_directory_that_cannot_be_claimed_is_refused_before_anything_else(tmp_path, digits):
+    with claimed(tmp_path / "a", "config.json", {}):
+        for options in ({"resume": True}, {"overwrite": True}):
+            with pytest.raises(BlockingIOError, match="in use"):
+                zoo.train("mlp_tiny", digits, directory=tmp_path / "a", epochs=-1, **options)
+    with claimed(tmp_path / "b", "search.json", {}), pytest.raises(BlockingIOError, match="in use"):
+        tuning.search("mlp_tiny", digits, directory=tmp_path / "b", resume=True, max_trials=-1)
+    with pytest.raises(FileExistsError, match="is not empty"):
+        zoo.train("mlp_tiny", digits, directory=tmp_path / "a", epochs=-1)
+    program = Path(sys.executable).with_name("keras-zoo")
+    options = ["mlp", "nowhere.csv", "--directory", str(tmp_path / "a")]
+    for command in ([program, "train", *options], [f"{program}-tune", *options]):
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert result.returncode == 1
+        assert "is not empty" in result.stderr

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import zoo
@@ -149,6 +150,13 @@ def test_masked_steps_are_refused():
     steps = np.ma.masked_array([1.0, 2.0, 999.0], mask=[0, 0, 1])
     with pytest.raises(ValueError, match="masked in part"):
         zoo.load_data(([steps[: 2 + index % 2] for index in range(40)], np.arange(40) % 2))
+
+
+def test_data_frames_with_other_columns_are_refused():
+    frames = [pd.DataFrame({"a": [1.0, 2, 3], "b": [4.0, 5, 6]}), pd.DataFrame({"b": [4.0, 5]})]
+    frames[1]["a"] = [1.0, 2]
+    with pytest.raises(ValueError, match="data frames need the same columns"):
+        zoo.load_data((frames * 10, np.arange(20) % 2), kind="sequences")
 
 
 def test_a_constant_feature_becomes_zero():

@@ -155,3 +155,21 @@ def test_rows_that_cannot_be_searched_are_refused(row, monkeypatch):
 
     with pytest.raises(ValueError, match=f"The row '{row[0]}' of 'odd' must be"):
         tuning.space("odd", (8, 8, 1))
+
+
+def test_an_objective_that_is_never_logged_ends_the_search_with_its_first_trial(small, tmp_path):
+    with pytest.raises(ValueError, match=r"'val_auc' is not logged: choose one of .*val_accuracy"):
+        tuning.search("mlp_tiny", small, objective="val_auc", directory=tmp_path, **QUICK)
+    assert len(list(tmp_path.glob("trials/trial_*"))) == 1
+
+
+def test_a_score_that_is_not_finite_fails_its_trial(small, tmp_path):
+    scores = iter((float("inf"), 1.0, float("nan")))
+
+    def odd(model, values):
+        return next(scores)
+
+    options = dict(direction="max", max_trials=3, directory=tmp_path)
+    found = tuning.search("mlp_tiny", small, objective=odd, **options, **QUICK)
+    assert [trial.score for trial in found.trials] == [None, 1.0, None]
+    assert found.trials[0].error == "ValueError: The objective 'odd' was inf."

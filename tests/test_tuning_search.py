@@ -70,15 +70,12 @@ def test_pictures_and_tables(found, tmp_path):
     assert cells[-1] == "failed"
 
 
-def test_to_dataframe_says_what_it_needs_or_has_every_trial(found):
-    try:
-        import pandas  # noqa: F401
-    except ImportError:
-        with pytest.raises(ImportError, match="pip install pandas"):
-            found.to_dataframe()
-    else:
-        frame = found.to_dataframe()
-        assert list(frame["score"]) == [trial.score for trial in found.trials]
+def test_a_data_frame_has_every_trial_and_value(found):
+    frame = found.to_dataframe()
+    assert list(frame["score"]) == [trial.score for trial in found.trials]
+    assert list(frame.index) == [trial.number for trial in found.trials]
+    values = {name for trial in found.trials for name in trial.values}
+    assert {*frame.columns} == {"status", "score", "seconds", "error", *values}
 
 
 SEARCH = """

@@ -276,3 +276,19 @@ def test_two_searches_at_once_are_refused(small, tmp_path):
     options = dict(QUICK, max_trials=3, max_parameters=100000)
     result = tuning.search("mlp_tiny", small, directory=tmp_path / "search", resume=True, **options)
     assert [trial.status for trial in result.trials] == ["COMPLETED"] * 3
+
+
+WRONG = {"tuner": ["x", None], "max_trials": ["x", None, 0], "seed": [None, -1, "x"]}
+WRONG |= {"max_epochs": [None, "x"], "objective": [None, ["a"], ["a", "b"], "x"]}
+WRONG |= {"model": [None, "x", 3], "space": [None, [], {"epochs": 5}], "task": ["x", None, 3]}
+WRONG |= {"recipe": [None, {"epochs": 0}, {"x": 1}], "arguments": [None, "x"], "start": []}
+
+
+def test_wrong_values_in_a_record_name_its_file(small, tmp_path):
+    tuning.search("mlp_tiny", small, directory=tmp_path, max_trials=1, **QUICK)
+    record = json.loads((tmp_path / "search.json").read_text())
+    for key, wrong in WRONG.items():
+        for value in wrong:
+            write_json(tmp_path / "search.json", {**record, key: value})
+            with pytest.raises(ValueError, match=r"search\.json' is missing or damaged"):
+                tuning.load_search(tmp_path)

@@ -11,6 +11,7 @@ import click
 import tuning
 from zoo.cli import data_options, load, output_options, task_options
 from zoo.options import KeyValue, Value, given, options_of
+from zoo.records import SEARCH, require_free
 from zoo.registry import entry
 from zoo.terminal import CONTEXT, Command, quiet_tensorflow
 from zoo.training.recipe import DEFAULTS, Recipe
@@ -63,7 +64,8 @@ def main(
     of a training that are given are those of every trial; the others vary. Ends with a table of
     the best trials, and a picture, report.png, in the directory.
     """
-    entry(name)  # refuses unknown names before anything is loaded
+    entry(name)  # refuses unknown names, and the directory, before anything is loaded
+    require_free(directory, SEARCH, wanted=options["resume"])
     quiet_tensorflow()
     loaded, task = load(name, data, options)
     result = tuning.search(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+from keras_tuner.errors import FatalValueError
 from keras_tuner.src.engine.objective import create_objective
 
 from zoo.arguments import one_of
@@ -25,13 +27,14 @@ class Objective:
 
     def score(self, model: keras.Model, logged: Mapping[str, float]) -> float:
         """Score a trained model."""
-        if self.function is not None:
-            return float(self.function(model, logged))
-        if self.name not in logged:
-            raise ValueError(
+        if self.function is None and self.name not in logged:
+            raise FatalValueError(  # of the whole search: no trial would log it
                 f"The objective {self.name!r} is not logged: choose one of {', '.join(logged)}."
             )
-        return logged[self.name]
+        score = float(self.function(model, logged) if self.function else logged[self.name])
+        if not math.isfinite(score):
+            raise ValueError(f"The objective {self.name!r} was {score}.")
+        return score
 
 
 def make_objective(objective: Any, direction: str | None, task: Task) -> Objective:

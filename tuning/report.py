@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -116,28 +116,14 @@ class SearchResult:
         """All hyperparameter values of the best trial."""
         return self.best.values
 
-    def to_dataframe(self) -> Any:
+    def to_dataframe(self) -> pd.DataFrame:
         """Lay the trials out as a pandas table: a row each, a column for each value.
 
         Returns:
             A pandas `DataFrame`, indexed by the trial's number.
-
-        Raises:
-            ImportError: If pandas is not installed; `trials` holds the same.
         """
-        try:
-            pandas = importlib.import_module("pandas")
-        except ImportError as error:
-            raise ImportError(
-                "to_dataframe() needs pandas: pip install pandas. `trials` holds the same as plain "
-                "records."
-            ) from error
-        flat = []
-        for trial in self.trials:
-            record = dataclasses.asdict(trial)
-            values = record.pop("values")
-            flat.append({**record, **values})
-        return pandas.DataFrame(flat).set_index("number")
+        rows = [{**vars(trial), **trial.values} for trial in self.trials]
+        return pd.DataFrame(rows).drop(columns="values").set_index("number")
 
     def table(self, limit: int = 10) -> Table:
         """Lay the best trials out for the terminal.

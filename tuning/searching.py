@@ -13,7 +13,7 @@ import keras
 import keras_tuner
 
 from tuning.hypermodels import ZooHyperModel, divided
-from tuning.objective import Objective, make_objective
+from tuning.objective import DIRECTIONS, Objective, make_objective
 from tuning.oracles import make_oracle
 from tuning.progress import Progress
 from tuning.report import SearchResult, best_of
@@ -22,14 +22,13 @@ from tuning.tuner import SearchTuner
 from zoo import tasks
 from zoo.arguments import MAX_SEED, integer, one_of
 from zoo.data.dataset import Dataset, require_dataset
-from zoo.records import claimed, read_json
+from zoo.records import SEARCH, claimed, read_json, refusing_damage, require_free
 from zoo.registry import entry
 from zoo.space import default_values, row_from
 from zoo.training.fingerprint import describe_function
 from zoo.training.recipe import Recipe
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")
-SEARCH = "search.json"
 
 
 def search(
@@ -109,6 +108,7 @@ def search(
         ((32,), 1)
     """
     require_dataset(data)
+    require_free(directory, SEARCH, wanted=resume)
     one_of("tuner", tuner, TUNERS)
     max_trials = integer("max_trials", max_trials)
     seed = integer("seed", seed, minimum=0, maximum=MAX_SEED)
@@ -194,7 +194,10 @@ def load_search(directory: str | os.PathLike[str]) -> SearchResult:
     if not (directory / SEARCH).exists():
         raise FileNotFoundError(f"{str(directory)!r} holds no search: {SEARCH} is missing.")
     record = read_json(directory / SEARCH)
-    try:
+    with refusing_damage(directory / SEARCH):
+        one_of("tuner", record["tuner"], TUNERS)
+        for key in ("max_trials", "max_epochs", "seed"):
+            integer(key, record[key], minimum=key != "seed")
         task = type(tasks.get(record["task"]))(**record["task_arguments"])
         hypermodel = ZooHyperModel(
             record["model"],
@@ -204,10 +207,11 @@ def load_search(directory: str | os.PathLike[str]) -> SearchResult:
             recipe=Recipe.from_config(record["recipe"]),
             max_parameters=record["max_parameters"],
         )
+        hypermodel.declare_hyperparameters(keras_tuner.HyperParameters())
+        hypermodel.arguments({})
         objective = Objective(*record["objective"])
-        runner = _runner(hypermodel, record, objective, directory, shown=False)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{str(directory / SEARCH)!r} is damaged: {error!r}.") from error
+        one_of("direction", objective.direction, DIRECTIONS)
+    runner = _runner(hypermodel, record, objective, directory, shown=False)
     return _result(runner, directory)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import zoo
 from zoo.files import replacing
 from zoo.options import KeyValue, argument_option, given, options_of
+from zoo.records import CONFIG, require_free
 from zoo.registry import entry, require_known, suggestion
 from zoo.terminal import CONTEXT, Group, quiet_tensorflow, watching
 from zoo.training.recipe import DEFAULTS, Recipe
@@ -107,7 +108,8 @@ def describe(name: str) -> None:
 @output_options
 def train(name: str, data: str, quiet: bool, as_json: bool, **options: Any) -> None:
     """Train the model NAME on DATA: a data set's name, a folder, an .npz file or a table."""
-    entry(name)  # refuses unknown names before anything is loaded
+    entry(name)  # refuses unknown names, and the directory, before anything is loaded
+    require_free(options["directory"], CONFIG, wanted=options["resume"] or options["overwrite"])
     quiet_tensorflow()
     import zoo.plots
 

@@ -19,6 +19,7 @@ import numpy as np
 from zoo.files import cannot_write, replacing
 
 LOCK = ".lock"
+CONFIG, SEARCH = "config.json", "search.json"  # the records of a run and of a search
 
 
 @contextlib.contextmanager
@@ -52,6 +53,14 @@ def claimed(
                 _clear(directory, record)
             write_json(directory / record, {**plain, "versions": versions()})
         yield directory
+
+
+def require_free(directory: str | os.PathLike[str], record: str, *, wanted: bool) -> None:
+    """Refuse a directory that cannot be claimed now, before what is to be kept there is made."""
+    _holds(Path(directory), record, wanted)
+    if (Path(directory) / LOCK).exists():
+        with _lock(Path(directory), reading=True):
+            pass
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -165,6 +165,8 @@ def _as_sequences(where: str, x: Any) -> list[np.ndarray]:
             f"time, features), and at least one; received {type(x).__name__} "
             f"{np.shape(x) if isinstance(x, np.ndarray) else ''}"
         )
+    if len(names := {tuple(item.columns) for item in x if hasattr(item, "columns")}) > 1:
+        raise ValueError(f"Sequences in data frames need the same columns; received {names}.")
     sequences = []
     for index, item in enumerate(x):
         steps = as_array(f"The steps of sequence {index} of {where}", item)

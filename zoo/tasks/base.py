@@ -118,7 +118,7 @@ class Task(abc.ABC):
             data: What is trained on.
             wanted: As `zoo.Recipe` takes it.
         """
-        raise NotImplementedError(f"The task {self.name!r} has no classes.")
+        raise ValueError(f"`class_weight` is for tasks with classes, received it for {self.name}.")
 
     @abc.abstractmethod
     def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,13 @@ class ClassificationTask(Task):
                 f"Model {model.name!r} has output shape {model.output_shape}, but data "
                 f"{data.name!r} has {data.num_classes} classes: build it with that `num_classes`."
             )
+        if isinstance(model.layers[-1], keras.Model) and not _gives_logits(model):
+            found = outputs_of(model, data.train.examples(range(min(8, len(data.train)))))
+            if not np.allclose(found.sum(axis=-1), 1, atol=0.01) or found.min() < 0:
+                raise ValueError(
+                    f"Model {model.name!r} gives values from {found.min():.3g} to {found.max():.3g}"
+                    ", which are no probabilities: end it with a softmax."
+                )
         unseen = np.setdiff1d(np.arange(data.num_classes), data.train.labels)
         for name, part in (("validation", data.validation), ("test", data.test)):
             if len(unseen) and np.isin(part.labels, unseen).any():
@@ -128,5 +135,7 @@ class ClassificationTask(Task):
 def _gives_logits(model: keras.Model) -> bool:
     """Tell logits from probabilities by the last layer: its name, or that it is linear."""
     last = model.layers[-1]
+    if isinstance(last, keras.Model) and hasattr(last, "output_names"):
+        return _gives_logits(last)
     linear = getattr(last, "activation", None) is keras.activations.linear
     return last.name == "logits" or linear

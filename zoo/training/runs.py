@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,11 +22,11 @@ from zoo.data.preparation import Preparation, preparation_from_config
 from zoo.files import replacing
 from zoo.history import read_table, write_table
 from zoo.layers import BatchNormalization
-from zoo.records import read_json, refusing_damage, write_json
+from zoo.records import CONFIG, read_json, refusing_damage, write_json
 from zoo.training.fit import BestWeights
 from zoo.training.recipe import Recipe
 
-CONFIG, MODEL, BEST = "config.json", "model.keras", ".best-"
+MODEL, BEST = "model.keras", ".best-"
 HISTORY, METRICS, STATE = "history.csv", "metrics.json", "state.json"
 WRITING_SHARE = 0.05  # of the time; what short epochs gave is kept in memory until it is due
 
@@ -171,7 +172,16 @@ def load_run(directory: str | os.PathLike[str], model: keras.Model | None = None
 def load_model(path: Path) -> keras.Model:
     """Load a model of ours, with the layers that train faster than Keras's own."""
     with refusing_damage(path):
-        return keras.saving.load_model(path, {"BatchNormalization": BatchNormalization})
+        try:
+            return keras.saving.load_model(path, {"BatchNormalization": BatchNormalization})
+        except TypeError as error:
+            needed = re.search(r"Could not locate (\w+ '.*?')", str(error))
+            if not needed:
+                raise
+    raise ValueError(
+        f"{str(path)!r} needs the {needed[1]} of your own: first import what defines it, decorated "
+        "by keras.saving.register_keras_serializable."
+    )
 
 
 def load_state(model: keras.Model, path: Path) -> None:

@@ -15,12 +15,12 @@ import keras
 from zoo import tasks
 from zoo.data.dataset import Dataset, require_dataset
 from zoo.data.part import digest
-from zoo.records import claimed, write_json
+from zoo.records import CONFIG, claimed, require_free, write_json
 from zoo.registry import entry
 from zoo.training.fit import BestWeights, compile_model, fit_model
 from zoo.training.precision import PRECISIONS, precision_scope, resolve_precision
 from zoo.training.recipe import BROUGHT, Recipe, given_of
-from zoo.training.runs import CONFIG, METRICS, Run, RunKeeper, load_run
+from zoo.training.runs import METRICS, Run, RunKeeper, load_run
 
 FEW_STEPS = 50
 
@@ -84,11 +84,12 @@ def train(
         ['accuracy', 'loss']
     """
     require_dataset(data)
+    require_free(directory, CONFIG, wanted=resume or overwrite)
     recipe = (recipe or Recipe()).replace(**values)
     arguments = arguments or {}
-    _require_one_schedule(recipe, callbacks)
+    _require_sound_schedule(recipe, callbacks)
     the_task = _task_of(model, task, data)
-    if recipe.class_weight and the_task.has_classes:
+    if recipe.class_weight:
         the_task.class_weights(data, recipe.class_weight)  # which refuses unknown names
     policy = resolve_precision(recipe.precision)
     if not isinstance(model, str):
@@ -242,7 +243,12 @@ def _functional(model: keras.Model, data: Dataset) -> keras.Model:
     return keras.Model(inputs, outputs, name=model.name)
 
 
-def _require_one_schedule(recipe: Recipe, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+def _require_sound_schedule(recipe: Recipe, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    if recipe.warmup_epochs > recipe.epochs:
+        raise ValueError(
+            f"`warmup_epochs`={recipe.warmup_epochs:g} are more than `epochs`={recipe.epochs}: the "
+            "learning rate would never reach its peak."
+        )
     kinds = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
     for callback in callbacks:
         if isinstance(callback, kinds) and not isinstance(recipe.make_schedule(1), float):

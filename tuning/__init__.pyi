@@ -1,0 +1,11 @@
+from .hypermodels import ZooHyperModel as ZooHyperModel
+from .hypermodels import hypermodel as hypermodel
+from .report import SearchResult as SearchResult
+from .report import TrialRecord as TrialRecord
+from .searching import load_search as load_search
+from .searching import search as search
+from .spaces import Choice as Choice
+from .spaces import Float as Float
+from .spaces import Int as Int
+from .spaces import override as override
+from .spaces import space as space

@@ -1,0 +1,15 @@
+from .augment import Augment as Augment
+from .dataset import Dataset as Dataset
+from .feeding import feed as feed
+from .feeding import mapped as mapped
+from .images import ImagePreparation as ImagePreparation
+from .ink import cut_to_ink as cut_to_ink
+from .part import Part as Part
+from .preparation import Preparation as Preparation
+from .sampling import ClassBatches as ClassBatches
+from .sampling import PairBatches as PairBatches
+from .sequences import SequencePreparation as SequencePreparation
+from .sources import load_data as load_data
+from .tables import TablePreparation as TablePreparation
+from .texts import TextPreparation as TextPreparation
+from .views import with_rotations as with_rotations
