@@ -15,7 +15,7 @@ import pytest
 import tuning
 import zoo
 from zoo.files import new_directory, replacing
-from zoo.records import claimed, read_json, write_json
+from zoo.records import claimed, read_json, read_record, write_json
 
 WORK = {"model": "mlp", "recipe": {"epochs": 3, "rate": 0.1}}
 claim = functools.partial(claimed, record="work.json", identity=WORK)
@@ -128,7 +128,7 @@ def test_what_may_grow_grows_and_the_rest_stays(tmp_path):
         claimed, tmp_path / "work", "work.json", resume=True, growing=["recipe.epochs"]
     )
     with growing({**WORK, "recipe": {"epochs": 5, "rate": 0.1}}) as path:
-        record = read_json(path / "work.json")
+        record = read_record(path / "work.json")
     assert record == {"model": "mlp", "recipe": {"epochs": 5, "rate": 0.1}, "versions": versions}
     for recipe, message in [
         ({"epochs": 4, "rate": 0.1}, r"epochs: 5 then, 4 now \(it can only grow\)"),
@@ -141,7 +141,7 @@ def test_what_may_grow_grows_and_the_rest_stays(tmp_path):
             growing({**WORK, "recipe": recipe}),
         ):
             pass
-    assert read_json(path / "work.json") == record
+    assert read_record(path / "work.json") == record
 
 
 def test_what_is_no_plain_value_is_refused_and_named(tmp_path):

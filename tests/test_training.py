@@ -196,7 +196,12 @@ def test_a_damaged_run_is_refused(digits, tmp_path):
     (tmp_path / "model.keras").write_bytes(model[:1000])
     with pytest.raises(ValueError, match="missing or damaged"):
         zoo.train("mlp_tiny", digits, **options)
-    (tmp_path / "config.json").write_text('{"model": "ml')
+    config = (tmp_path / "config.json").read_text()
+    for damaged in ('{"model": "ml', "{}", "[]", "5", config.replace('"epochs": 1', '"epochs": 2')):
+        (tmp_path / "config.json").write_text(damaged)
+        for open_it in (zoo.load_run, lambda _: zoo.train("mlp_tiny", digits, **options)):
+            with pytest.raises(ValueError, match=r"config\.json' is missing or damaged"):
+                open_it(tmp_path)
     with pytest.raises(ValueError, match="damaged"):
         zoo.train("mlp_tiny", digits, **options)
     (tmp_path / "config.json").unlink()

@@ -238,7 +238,7 @@ def test_a_damaged_search_is_named_before_anything_runs(small, tmp_path):
     record = json.loads((tmp_path / "search" / "search.json").read_text())
     del record["seed"]
     write_json(tmp_path / "search" / "search.json", record)
-    with pytest.raises(ValueError, match=r"search\.json' .*seed: None then, 0 now"):
+    with pytest.raises(ValueError, match=r"search\.json' is .*changed since it was written"):
         tuning.search("mlp_tiny", small, resume=True, **options)
 
 
@@ -278,17 +278,12 @@ def test_two_searches_at_once_are_refused(small, tmp_path):
     assert [trial.status for trial in result.trials] == ["COMPLETED"] * 3
 
 
-WRONG = {"tuner": ["x", None], "max_trials": ["x", None, 0], "seed": [None, -1, "x"]}
-WRONG |= {"max_epochs": [None, "x"], "objective": [None, ["a"], ["a", "b"], "x"]}
-WRONG |= {"model": [None, "x", 3], "space": [None, [], {"epochs": 5}], "task": ["x", None, 3]}
-WRONG |= {"recipe": [None, {"epochs": 0}, {"x": 1}], "arguments": [None, "x"], "start": []}
-
-
 def test_wrong_values_in_a_record_name_its_file(small, tmp_path):
     tuning.search("mlp_tiny", small, directory=tmp_path, max_trials=1, **QUICK)
     record = json.loads((tmp_path / "search.json").read_text())
-    for key, wrong in WRONG.items():
-        for value in wrong:
-            write_json(tmp_path / "search.json", {**record, key: value})
-            with pytest.raises(ValueError, match=r"search\.json' is missing or damaged"):
-                tuning.load_search(tmp_path)
+    for place in places(record):
+        for value in (LOST, None, "x", 7):
+            write_json(tmp_path / "search.json", replaced(record, place, value))
+            if json.loads((tmp_path / "search.json").read_text()) != record:
+                with pytest.raises(ValueError, match=r"search\.json' is missing or damaged"):
+                    tuning.load_search(tmp_path)

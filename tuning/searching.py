@@ -13,7 +13,7 @@ import keras
 import keras_tuner
 
 from tuning.hypermodels import ZooHyperModel, divided
-from tuning.objective import DIRECTIONS, Objective, make_objective
+from tuning.objective import Objective, make_objective
 from tuning.oracles import make_oracle
 from tuning.progress import Progress
 from tuning.report import SearchResult, best_of
@@ -22,7 +22,7 @@ from tuning.tuner import SearchTuner
 from zoo import tasks
 from zoo.arguments import MAX_SEED, integer, one_of
 from zoo.data.dataset import Dataset, require_dataset
-from zoo.records import SEARCH, claimed, read_json, refusing_damage, require_free
+from zoo.records import SEARCH, claimed, read_record, require_free
 from zoo.registry import entry
 from zoo.space import default_values, row_from
 from zoo.training.fingerprint import describe_function
@@ -193,24 +193,16 @@ def load_search(directory: str | os.PathLike[str]) -> SearchResult:
     directory = Path(directory)
     if not (directory / SEARCH).exists():
         raise FileNotFoundError(f"{str(directory)!r} holds no search: {SEARCH} is missing.")
-    record = read_json(directory / SEARCH)
-    with refusing_damage(directory / SEARCH):
-        one_of("tuner", record["tuner"], TUNERS)
-        for key in ("max_trials", "max_epochs", "seed"):
-            integer(key, record[key], minimum=key != "seed")
-        task = type(tasks.get(record["task"]))(**record["task_arguments"])
-        hypermodel = ZooHyperModel(
-            record["model"],
-            {key: row_from(kind, values) for key, (kind, values) in record["space"].items()},
-            record["arguments"],
-            task=task,
-            recipe=Recipe.from_config(record["recipe"]),
-            max_parameters=record["max_parameters"],
-        )
-        hypermodel.declare_hyperparameters(keras_tuner.HyperParameters())
-        hypermodel.arguments({})
-        objective = Objective(*record["objective"])
-        one_of("direction", objective.direction, DIRECTIONS)
+    record = read_record(directory / SEARCH)
+    hypermodel = ZooHyperModel(
+        record["model"],
+        {key: row_from(kind, values) for key, (kind, values) in record["space"].items()},
+        record["arguments"],
+        task=type(tasks.get(record["task"]))(**record["task_arguments"]),
+        recipe=Recipe.from_config(record["recipe"]),
+        max_parameters=record["max_parameters"],
+    )
+    objective = Objective(*record["objective"])
     runner = _runner(hypermodel, record, objective, directory, shown=False)
     return _result(runner, directory)
 

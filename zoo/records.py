@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -51,8 +52,25 @@ def claimed(
         else:
             if found:
                 _clear(directory, record)
-            write_json(directory / record, {**plain, "versions": versions()})
+            _write_record(directory / record, {**plain, "versions": versions()})
         yield directory
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read what describes the work in a directory, and refuse it if it was changed since."""
+    content = read_json(path)
+    with refusing_damage(path):
+        if content.pop("checksum") != _checksum(content):
+            raise ValueError("it was changed since it was written")
+    return content
+
+
+def _write_record(path: Path, content: Mapping[str, Any]) -> None:
+    write_json(path, {**content, "checksum": _checksum(content)})
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
 
 
 def require_free(directory: str | os.PathLike[str], record: str, *, wanted: bool) -> None:
@@ -194,7 +212,7 @@ def _clear(directory: Path, record: str) -> None:
 
 def _go_on(path: Path, new: dict[str, Any], growing: Sequence[str]) -> None:
     """Refuse other work than the record's; let the record take what has grown."""
-    old = read_json(path)
+    old = read_record(path)
     then, now = (_flat({**content, "versions": None}) for content in (old, new))
     differences = []
     for key in {**then, **now}:
@@ -211,7 +229,7 @@ def _go_on(path: Path, new: dict[str, Any], growing: Sequence[str]) -> None:
             f"{'; '.join(differences)}. Give the same ones, or choose another directory."
         )
     if then != now:
-        write_json(path, {**old, **new})
+        _write_record(path, {**old, **new})
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

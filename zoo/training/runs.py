@@ -22,7 +22,7 @@ from zoo.data.preparation import Preparation, preparation_from_config
 from zoo.files import replacing
 from zoo.history import read_table, write_table
 from zoo.layers import BatchNormalization
-from zoo.records import CONFIG, read_json, refusing_damage, write_json
+from zoo.records import CONFIG, read_json, read_record, refusing_damage, write_json
 from zoo.training.fit import BestWeights
 from zoo.training.recipe import Recipe
 
@@ -158,15 +158,13 @@ def load_run(directory: str | os.PathLike[str], model: keras.Model | None = None
                 f"{str(directory)!r} holds no run with a complete epoch: {name} is missing. Give "
                 "a directory that zoo.train has written."
             )
+    config = read_record(directory / CONFIG)
     metrics = read_json(directory / METRICS) if (directory / METRICS).exists() else {}
     with refusing_damage(directory / METRICS):
         metrics = {name: float(value) for name, value in metrics.items()}
     history = columns(read_table(directory / HISTORY))
     model = model or load_model(directory / MODEL)
-    run = Run(directory, read_json(directory / CONFIG), model, history, metrics)
-    with refusing_damage(directory / CONFIG):  # all that a run tells is in there
-        run.recipe, run.class_names, run.preparation, repr(run), *run.config["task_arguments"]
-    return run
+    return Run(directory, config, model, history, metrics)
 
 
 def load_model(path: Path) -> keras.Model:
