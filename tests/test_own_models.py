@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import zoo
@@ -134,6 +135,21 @@ def test_outputs_of_unknown_layers_that_are_no_probabilities_are_refused(small_r
     with pytest.raises(ValueError, match=r"values from -\S+ to \S+, which are no probabilities"):
         small_run(Scores(), tmp_path, epochs=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_outputs_of_unknown_layers_are_looked_at_behind_the_preparation(tmp_path):
+    class Rows(keras.Model):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.dense = keras.layers.Dense(2, "softmax")
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    table = pd.DataFrame({"a": [1.0, None, 3, 4] * 10, "b": ["x", "y", "z", None] * 10})
+    data = zoo.load_data(table.assign(c=["yes", "no"] * 20), target="c", missing="impute")
+    run = zoo.train(Rows(), data, directory=tmp_path, epochs=1, **QUICK)
+    assert run.is_complete
 
 
 def test_a_model_inside_a_model_tells_whether_it_gives_logits(small_run, tmp_path):

@@ -50,7 +50,8 @@ class ClassificationTask(Task):
                 f"{data.name!r} has {data.num_classes} classes: build it with that `num_classes`."
             )
         if isinstance(model.layers[-1], keras.Model) and not _gives_logits(model):
-            found = outputs_of(model, data.train.examples(range(min(8, len(data.train)))))
+            x, layer = data.train.examples(range(min(8, len(data.train)))), data.preparation.layer()
+            found = outputs_of(model, keras.ops.convert_to_numpy(layer(x)) if layer else x)
             if not np.allclose(found.sum(axis=-1), 1, atol=0.01) or found.min() < 0:
                 raise ValueError(
                     f"Model {model.name!r} gives values from {found.min():.3g} to {found.max():.3g}"
