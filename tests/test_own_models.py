@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tuning
 import zoo
 from zoo.tasks import ClassificationTask
 
@@ -186,3 +187,36 @@ def test_what_cannot_be_trained_is_refused_before_the_directory_is_taken(digits,
     with pytest.raises(ValueError, match=r"`warmup_epochs`=3 are more than `epochs`=2"):
         zoo.train("mlp_tiny", digits, epochs=2, warmup_epochs=3, **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_of_several_values_ends_no_training(small_run, tmp_path):
+    model = functional()
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy", keras.metrics.F1Score()])
+    with pytest.warns(UserWarning, match="'f1_score' in the logs"):
+        run = small_run(model, tmp_path, epochs=1)
+    assert sorted(run.metrics) == ["accuracy", "loss"]
+
+
+def test_a_compiled_subclass_with_one_hot_labels_trains(small_run, tmp_path):
+    model = Scores()
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    assert small_run(model, tmp_path, epochs=1).is_complete
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"callbacks": keras.callbacks.TerminateOnNaN()}, "`callbacks` must be a list of Keras"),
+        ({"callbacks": [keras.callbacks.Callback]}, "`callbacks` must be a list of Keras"),
+        ({"recipe": {"epochs": 3}}, "`recipe` must be a zoo.Recipe, received {'epochs': 3}"),
+        ({"arguments": [1]}, r"`arguments` must be a dictionary, received \[1\]"),
+        ({"directory": None}, "`directory` must be a path, received None"),
+    ],
+)
+def test_arguments_of_wrong_kinds_are_refused(wrong, message, digits, tmp_path):
+    for call in (zoo.train, tuning.search):
+        if "recipe" in wrong and call is tuning.search:
+            continue
+        with pytest.raises(ValueError, match=message):
+            call("mlp_tiny", digits, **{"directory": tmp_path / "none", **wrong})
+    assert not (tmp_path / "none").exists()

@@ -1,5 +1,6 @@
 """Tables from a CSV file to a served model: trained, searched, loaded, exported."""
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,3 +116,67 @@ def test_precision_does_not_touch_the_preparation(files):
     run = zoo.train("mlp_tiny", data, **values)
     assert run.model.get_layer("dense1").compute_dtype == "bfloat16"
     assert run.metrics["r2"] > 0.8
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(1e5, 1.0), (0.0, 1e25), (-3e6, 40.0)])
+def test_r2_holds_where_targets_are_far_from_zero_or_huge(offset, scale, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(200, 2))
+    y = offset + scale * rows.sum(axis=1)
+    data = zoo.load_data((rows, y))
+    run = zoo.train("mlp_tiny", data, directory=tmp_path, **QUICK)
+    labels, found = data.test.labels.astype(float), run.predict(data.test.examples())["target"]
+    errors = np.square((labels[:, 0] - found) / scale).mean()
+    assert run.metrics["r2"] == pytest.approx(1 - errors / np.var(labels / scale), abs=1e-3)
+    assert run.metrics["r2"] > 0.9
+
+
+def net(inputs, outputs, activation=None):
+    return keras.Sequential(
+        [
+            keras.Input((inputs,)),
+            keras.layers.Dense(8, "relu"),
+            keras.layers.Dense(outputs, activation),
+        ]
+    )
+
+
+def test_a_compiled_model_gets_the_preparation_in_front(files):
+    data = zoo.load_data(files / "people.csv", target="group", missing="impute")
+    model = net(5, 2, "softmax")  # age, three cities, income
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    options = dict(task="classification", directory=files / "own", verbose=0, batch_size=16)
+    run = zoo.train(model, data, epochs=20, **options)
+    assert run.metrics["accuracy"] > 0.9
+    again = zoo.train(
+        zoo.load_run(files / "own").model, data, **{**options, "directory": files / "more"}
+    )
+    assert len([layer for layer in again.model.layers if layer.name == "preparation"]) == 1
+    test = people().iloc[data.test.rows]
+    np.testing.assert_array_equal(
+        again.predict(test)["class"], zoo.load_run(files / "more").predict(test)["class"]
+    )
+
+
+def test_compiled_models_that_do_not_fit_a_table_are_refused(files):
+    data = zoo.load_data(files / "incomes.csv", target="income", missing="impute")
+    options = dict(task="regression", directory=files / "none", verbose=0)
+    model = net(4, 3)
+    model.compile("adam", "mse")
+    with pytest.raises(ValueError, match=r"is compiled and gives 3 values, but .* have 1 targets"):
+        zoo.train(model, data, **options)
+    inputs = keras.Input((4,))
+    named = keras.Model(inputs, keras.layers.Dense(1, name="values")(inputs))
+    with pytest.raises(ValueError, match="rename it"):
+        zoo.train(named, data, **options)
+
+    class Own(keras.Model):
+        def call(self, inputs):
+            return inputs[:, :1]
+
+    own = Own()
+    own.compile("adam", "mse")
+    with pytest.raises(ValueError, match="is a compiled subclass"):
+        zoo.train(own, data, **options)
+    with pytest.raises(ValueError, match="an Augment changes images"):
+        zoo.train("mlp_tiny", data, augment=zoo.data.Augment(flip=True), directory=files / "none")
+    assert not (files / "none").exists()

@@ -173,3 +173,19 @@ def test_a_score_that_is_not_finite_fails_its_trial(small, tmp_path):
     found = tuning.search("mlp_tiny", small, objective=odd, **options, **QUICK)
     assert [trial.score for trial in found.trials] == [None, 1.0, None]
     assert found.trials[0].error == "ValueError: The objective 'odd' was inf."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"class_weight": {"eleven": 2.0}}, "names the class 'eleven'"),
+        ({"callbacks": [keras.callbacks.ReduceLROnPlateau()]}, "both set the learning rate"),
+        ({"augment": lambda images, rng: images[:1]}, "must return examples of the shape"),
+        ({"start": [1]}, "`start` must be a dictionary"),
+        ({"fixed": ["depth"]}, "`fixed` must be a dictionary"),
+    ],
+)
+def test_what_would_fail_every_trial_is_refused_before_the_first(wrong, message, small, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        tuning.search("mlp_tiny", small, directory=tmp_path / "s", **wrong)
+    assert not (tmp_path / "s").exists()

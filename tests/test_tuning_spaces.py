@@ -284,6 +284,10 @@ def test_rows_check_themselves():
     assert Choice((True, False)).kind is bool
     with pytest.raises(ValueError, match="at least one"):
         Choice(())
+    assert Choice((0, 0.25)).options == (0.0, 0.25)
+    for odd in ((0.5, None), ((8,), (8, 4)), (True, 1.5), ("a", 1)):
+        with pytest.raises(ValueError, match="must have choices of one kind"):
+            Choice(odd)
     with pytest.raises(ValueError, match="0 < low"):
         Float(0.0, 1.0, sampling="log")
 

@@ -14,6 +14,7 @@ from keras_tuner.errors import FailedTrialError
 from tuning.families import family_of
 from tuning.spaces import space, task_arguments, training_values
 from zoo import tasks
+from zoo.arguments import mapping
 from zoo.data import Dataset
 from zoo.data.augment import ROWS as AUGMENTATION
 from zoo.registry import create, entry
@@ -74,7 +75,7 @@ def hypermodel(
     fixed, recipe, brought = divided(values, fixed, ranges)
     given: dict[str, Any] = dict(arguments=arguments, fixed=fixed, ranges=ranges, brought=brought)
     rows = space(name, input_shape, task=task, **given)
-    builder_arguments = {**data_arguments, **(arguments or {})}
+    builder_arguments = {**data_arguments, **mapping("arguments", arguments)}
     return ZooHyperModel(
         name, rows, builder_arguments, task=task, recipe=recipe, max_parameters=max_parameters
     )
@@ -84,7 +85,7 @@ def divided(
     values: Mapping[str, Any], fixed: Mapping[str, Any] | None, ranges: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any], Recipe, set[str]]:
     """Divide a recipe's values: those that a space fixes, and others with the rows they replace."""
-    fixed = dict(fixed or {})
+    fixed, ranges = mapping("fixed", fixed), mapping("ranges", ranges)
     recipe = Recipe().replace(**values)  # which checks them
     in_space = {
         name: getattr(recipe, name)
@@ -96,7 +97,7 @@ def divided(
     if recipe.augment is not None:
         brought.update(AUGMENTATION)
     for name in (*values, *brought):
-        if name in fixed or name in (ranges or {}):
+        if name in fixed or name in ranges:
             raise ValueError(
                 f"`{name}` is given, and in `fixed` or `ranges`: leave one of them out."
             )

@@ -20,12 +20,13 @@ from tuning.report import SearchResult, best_of
 from tuning.spaces import space
 from tuning.tuner import SearchTuner
 from zoo import tasks
-from zoo.arguments import MAX_SEED, integer, one_of
+from zoo.arguments import MAX_SEED, integer, mapping, one_of
 from zoo.data.dataset import Dataset, require_dataset
 from zoo.records import SEARCH, claimed, read_record, require_free
 from zoo.registry import entry
-from zoo.space import default_values, row_from
+from zoo.space import Choice, default_values, row_from
 from zoo.training.fingerprint import describe_function
+from zoo.training.fit import require_trainable
 from zoo.training.recipe import Recipe
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")
@@ -122,7 +123,7 @@ def search(
     the_task = tasks.get(task or tasks.task_for(entry(name).task, data))
     wanted = make_objective(objective, direction, the_task)
     fixed, recipe, brought = divided(values, fixed, ranges)
-    arguments = {**the_task.model_arguments(data), **(arguments or {})}
+    arguments = {**the_task.model_arguments(data), **mapping("arguments", arguments)}
     rows = space(
         name,
         data.input_shape,
@@ -146,6 +147,11 @@ def search(
         data=data,
     )
     hypermodel.build(keras_tuner.HyperParameters())  # refuses what does not fit the data
+    schedule = rows.get("learning_rate_schedule")
+    for kind in schedule.options if schedule else ():
+        some = default_values({**rows, "learning_rate_schedule": Choice((kind,))})
+        require_trainable(hypermodel.trial_recipe(some), data, the_task, callbacks)
+    require_trainable(hypermodel.recipe, data, the_task, callbacks)
     identity = {
         "model": name,
         "arguments": hypermodel.fixed_arguments,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tuning.families import family_of
+from zoo.arguments import mapping
 from zoo.data import Augment, augment
 from zoo.losses import MININGS
 from zoo.registry import entry
@@ -89,6 +90,8 @@ def space(
         >>> space("cascade_cnn", (8, 8, 1))["depth"].high
         3
     """
+    arguments, fixed = mapping("arguments", arguments), mapping("fixed", fixed)
+    ranges, start = mapping("ranges", ranges), mapping("start", start)
     family = family_of(name)
     for key, row in family.rows.items():
         if not isinstance(row, Int | Float | Choice) or key in {**TRAINING, **ON_REQUEST}:
@@ -96,26 +99,26 @@ def space(
                 f"The row {key!r} of {name!r} must be a tuning.Int, Float or Choice, and have "
                 f"another name than those of training; received {row!r}."
             )
-    asked = {*(fixed or {}), *(ranges or {})}
+    asked = {*fixed, *ranges}
     part_of = {key: row.argument or key for key, row in family.rows.items()}
     for key in asked:
-        if part_of.get(key) in (arguments or {}):
+        if part_of.get(key) in arguments:
             raise ValueError(
                 f"{key!r} decides the builder argument {part_of[key]!r}, which `arguments` gives "
                 "already: leave one of the two out."
             )
     stated = set(entry(name).arguments) - {part_of.get(key) for key in asked}
-    decided = {*stated, *(arguments or {})}
+    decided = {*stated, *arguments}
     rows = {key: row for key, row in family.rows.items() if part_of[key] not in decided}
     rows |= _task_rows(get_task(task or entry(name).task))
-    given = {**entry(name).arguments, **(arguments or {})}
+    given = {**entry(name).arguments, **arguments}
     parents = {row.when[0] for row in rows.values() if row.when} - set(rows)
     rows = resolve_conditions(rows, {parent: (given.get(parent),) for parent in parents})
     requested = {key: row for key, row in ON_REQUEST.items() if key in asked}
     rows = override({**TRAINING, **requested, **rows}, fixed, ranges)
     if "depth" in rows and family.depths:
         rows["depth"] = _limit_depth(rows["depth"], *family.depths(input_shape), "depth" in asked)
-    return start_at({key: row for key, row in rows.items() if key not in brought}, start or {})
+    return start_at({key: row for key, row in rows.items() if key not in brought}, start)
 
 
 def _task_rows(task: Task) -> Space:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -56,6 +56,13 @@ def number(name: str, value: Any, *, or_zero: bool = False) -> float:
         least = "of at least" if or_zero else "above"
         raise ValueError(f"`{name}` must be a number {least} 0, received {value!r}.")
     return float(value)
+
+
+def mapping(name: str, value: Any) -> dict[str, Any]:
+    """Check an argument that is a dictionary, or `None` for an empty one."""
+    if not isinstance(value, Mapping | None):
+        raise ValueError(f"`{name}` must be a dictionary, received {value!r}.")
+    return dict(value or {})
 
 
 def flag(name: str, value: Any) -> bool:

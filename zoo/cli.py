@@ -168,7 +168,7 @@ def _rows(names: list[str], found: dict[str, Any], class_names: Any) -> list[dic
     rows: list[dict[str, Any]] = [{"example": name} for name in names]
     for key, values in found.items():
         for row, value in zip(rows, np.asarray(values).tolist(), strict=True):
-            if key == "probabilities":
+            if key == "probabilities" and np.ndim(values) == 2:
                 columns = [f"probability of {name}" for name in class_names]
                 row.update(zip(columns, value, strict=True))
             elif np.ndim(value) < 2:

@@ -75,6 +75,8 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 def require_free(directory: str | os.PathLike[str], record: str, *, wanted: bool) -> None:
     """Refuse a directory that cannot be claimed now, before what is to be kept there is made."""
+    if not isinstance(directory, str | os.PathLike):
+        raise ValueError(f"`directory` must be a path, received {directory!r}.")
     _holds(Path(directory), record, wanted)
     if (Path(directory) / LOCK).exists():
         with _lock(Path(directory), reading=True):

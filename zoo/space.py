@@ -118,6 +118,14 @@ class Choice(Row):
     def __post_init__(self) -> None:
         if not self.options:
             raise ValueError("must have at least one choice, received none")
+        kinds = {type(option) for option in self.options}
+        if kinds == {int, float}:
+            object.__setattr__(self, "options", tuple(map(float, self.options)))
+        elif len(kinds) > 1 or kinds - {int, float, str, bool}:
+            raise ValueError(
+                f"must have choices of one kind, numbers, strings or booleans, received "
+                f"{self.options}: derive others, such as tuples, inside the builder"
+            )
         self._settle_default(self.allows(self.default), self.options[0])
 
     @property

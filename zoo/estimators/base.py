@@ -111,16 +111,14 @@ class AutoencoderEstimator(BaseEstimator):
     def _more_arguments(self) -> dict[str, Any]:
         known = inspect.signature(dense_autoencoder).parameters
         free = {name: known[name] for name in known if name not in OWN}
-        more = {} if self.arguments is None else self.arguments
-        if not isinstance(more, Mapping):
-            raise ValueError(f"`arguments` must be a dictionary, received {more!r}.")
+        more = check.mapping("arguments", self.arguments)
         if own := [name for name in more if name in OWN]:
             raise ValueError(
                 f"`arguments` holds {own[0]!r}, which is a parameter of the estimator itself, or "
                 "follows from the data: take it out of `arguments`."
             )
         require_known("`arguments` are for zoo.dense_autoencoder, which", more, free)
-        return dict(more)
+        return more
 
     def _seed(self) -> int:
         """Draw a seed by `random_state`; `None` leaves NumPy's global state alone."""

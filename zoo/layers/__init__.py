@@ -15,33 +15,9 @@ from zoo.layers.tabular import Tabular
 from zoo.layers.threshold import AnomalyThreshold
 from zoo.layers.tied import TiedConv2D, TiedDense, TiedModel
 
-__all__ = [
-    "AbsoluteDifference",
-    "AnomalyThreshold",
-    "BatchNormalization",
-    "Contraction",
-    "Corruption",
-    "CosineProxies",
-    "Distance",
-    "EntropyBottleneck",
-    "GaussianSampling",
-    "Judging",
-    "LocallyConnected1D",
-    "LocallyConnected2D",
-    "LowRankLocallyConnected2D",
-    "Penalty",
-    "Perturbation",
-    "SameProbability",
-    "Sparsity",
-    "Stack",
-    "Steps",
-    "Tabular",
-    "TiedConv2D",
-    "TiedDense",
-    "TiedModel",
-    "UnitLength",
-    "Unstack",
-    "convert_legacy_weights",
-    "load_legacy_model",
-    "load_legacy_weights",
-]
+__all__ = ["AbsoluteDifference", "AnomalyThreshold", "BatchNormalization", "Contraction"]
+__all__ += ["Corruption", "CosineProxies", "Distance", "EntropyBottleneck", "GaussianSampling"]
+__all__ += ["Judging", "LocallyConnected1D", "LocallyConnected2D", "LowRankLocallyConnected2D"]
+__all__ += ["Penalty", "Perturbation", "SameProbability", "Sparsity", "Stack", "Steps", "Tabular"]
+__all__ += ["TiedConv2D", "TiedDense", "TiedModel", "UnitLength", "Unstack"]
+__all__ += ["convert_legacy_weights", "load_legacy_model", "load_legacy_weights"]

@@ -13,6 +13,8 @@ import numpy as np
 
 from zoo.arguments import one_of
 from zoo.data import Dataset, Part, feed
+from zoo.data.preparation import PREPARATION
+from zoo.history import numbers_of
 from zoo.registry import create
 
 BATCH = 256  # examples at a time, where nothing is learned
@@ -76,13 +78,14 @@ class Task(abc.ABC):
     def adapt(self, model: keras.Model, data: Dataset) -> keras.Model:
         """Put the data's preparation, if it has a layer, in front of a model that fits the data."""
         layer = data.preparation.layer()
-        if layer is None:
+        if layer is None or is_prepared(model):
             return model
         inputs = keras.Input(data.preparation.input_shape, name=model.inputs[0].name)
         # `call` runs the same layers on other tensors, so the model stays flat; as a layer it would
         # hide its encoder and the name of its output.
         outputs = model.call(layer(inputs))
-        return type(model)(inputs, outputs, name=model.name)
+        kind = keras.Model if isinstance(model, keras.Sequential) else type(model)
+        return kind(inputs, outputs, name=model.name)
 
     @abc.abstractmethod
     def model_arguments(self, data: Dataset) -> dict[str, Any]:
@@ -162,16 +165,22 @@ class Task(abc.ABC):
     ) -> dict[str, float]:
         """Give the loss and each metric of a compiled model on a part, by name."""
         results = model.evaluate(self.batches(model, part, batch_size), return_dict=True, verbose=0)
-        return {name: float(value) for name, value in results.items()}
+        return numbers_of(results)
 
 
 _tasks: dict[str, type[Task]] = {}
 
 
+def is_prepared(model: keras.Model) -> bool:
+    """Tell whether the preparation of some data is in front of a model already."""
+    return any(layer.name == PREPARATION for layer in model.layers)
+
+
 def check_input(model: keras.Model, data: Dataset) -> None:
     """Check that every input of a model takes the examples."""
+    expected = data.preparation.input_shape if is_prepared(model) else data.input_shape
     for tensor in model.inputs:
-        taken, given = tuple(tensor.shape[1:]), data.input_shape
+        taken, given = tuple(tensor.shape[1:]), expected
         fits = len(taken) == len(given) and all(
             size in (None, wanted) for size, wanted in zip(taken, given, strict=True)
         )

@@ -70,7 +70,7 @@ class ClassificationTask(Task):
         batches = part.batches(batch_size, **options)
         loss = keras.losses.get(model.loss) if isinstance(model.loss, str) else model.loss
         if getattr(loss, "__name__", type(loss).__name__).lower().startswith("categorical"):
-            rows = np.eye(model.output_shape[-1], dtype=np.float32)
+            rows = np.eye(model(part.examples([0])).shape[-1], dtype=np.float32)
             batches = mapped(batches, lambda examples, labels: (examples, rows[labels]))
         return feed(batches)
 
@@ -136,7 +136,7 @@ class ClassificationTask(Task):
 def _gives_logits(model: keras.Model) -> bool:
     """Tell logits from probabilities by the last layer: its name, or that it is linear."""
     last = model.layers[-1]
-    if isinstance(last, keras.Model) and hasattr(last, "output_names"):
+    if isinstance(last, keras.Model) and hasattr(last, "inputs"):
         return _gives_logits(last)
     linear = getattr(last, "activation", None) is keras.activations.linear
     return last.name == "logits" or linear

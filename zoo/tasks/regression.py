@@ -12,9 +12,10 @@ import numpy as np
 
 from zoo import losses
 from zoo.data import Dataset, Part, feed
+from zoo.metrics import StandardizedR2
 from zoo.tasks.base import BATCH, Task, check_input, outputs_of
 
-OUTPUT = "values"
+HEAD, OUTPUT = "targets", "values"
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,24 @@ class RegressionTask(Task):
                 f"Model {model.name!r} has output shape {model.output_shape}; regression needs one "
                 "vector: build it with `num_classes`=0."
             )
+        if model.compiled and model.output_shape[1] != len(data.target_names):
+            raise ValueError(
+                f"Model {model.name!r} is compiled and gives {model.output_shape[1]} values, but "
+                f"data {data.name!r} have {len(data.target_names)} targets."
+            )
+        if not model.compiled and any(layer.name in (HEAD, OUTPUT) for layer in model.layers):
+            raise ValueError(
+                f"Model {model.name!r} has a layer named {HEAD!r} or {OUTPUT!r}, as those that "
+                "regression adds: rename it."
+            )
 
     def adapt(self, model: keras.Model, data: Dataset) -> keras.Model:
         """Put the data's preparation in front, and a layer with the targets' units behind."""
         model = super().adapt(model, data)
-        if model.output_names == [OUTPUT]:
-            return model
         labels = data.train.labels.astype(np.float64)
         mean, scale = labels.mean(axis=0), labels.std(axis=0)
         scale[scale == 0] = 1
-        x = keras.layers.Dense(len(mean), name="targets")(model.output)
+        x = keras.layers.Dense(len(mean), name=HEAD)(model.output)
         values = keras.layers.Rescaling(scale.tolist(), mean.tolist(), dtype="float32", name=OUTPUT)
         return type(model)(model.input, values(x), name=model.name)
 
@@ -70,8 +79,9 @@ class RegressionTask(Task):
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Compile with the squared error over the variance, the mean absolute error and R2."""
-        scale = np.atleast_1d(model.get_layer(OUTPUT).scale).tolist()
-        metrics = ["mae", keras.metrics.R2Score(name="r2")]
+        units = model.get_layer(OUTPUT)
+        mean, scale = (np.atleast_1d(of).tolist() for of in (units.offset, units.scale))
+        metrics = ["mae", StandardizedR2(mean, scale)]
         model.compile(optimizer, losses.RelativeSquaredError(scale), metrics=metrics)
 
     def predict(self, model: keras.Model, x: np.ndarray, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def _trained_output(model: keras.Model) -> str:
     compares = isinstance(last, Judging | CosineProxies) and model.output_names == [last.name]
     if not compares or last.name not in _MARGINS:
         raise ValueError(
-            f"Model {model.name!r} does not compare, it gives {', '.join(model.output_names)}: "
+            f"Model {model.name!r} does not compare, it gives {last.name}: "
             "verification trains what zoo.siamese and zoo.embedding give, such as zoo.siamese_cnn."
         )
     return last.name

@@ -36,6 +36,34 @@ def set_schedule(model: keras.Model, recipe: Recipe, steps: int) -> None:
         model.optimizer.learning_rate = rate
 
 
+def require_trainable(
+    recipe: Recipe,
+    data: Dataset,
+    task: Task,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
+    """Refuse, before work starts, what would end a training in its first epoch."""
+    kind = keras.callbacks.Callback
+    if not isinstance(callbacks, Sequence) or not all(isinstance(one, kind) for one in callbacks):
+        raise ValueError(f"`callbacks` must be a list of Keras callbacks, received {callbacks!r}.")
+    if recipe.class_weight:
+        task.class_weights(data, recipe.class_weight)
+    if recipe.augment:
+        data.train.batches(2, seed=recipe.seed, augment=recipe.augment)[0]
+    if recipe.warmup_epochs > recipe.epochs:
+        raise ValueError(
+            f"`warmup_epochs`={recipe.warmup_epochs:g} are more than `epochs`={recipe.epochs}: the "
+            "learning rate would never reach its peak."
+        )
+    kinds = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+    for callback in callbacks:
+        if isinstance(callback, kinds) and not isinstance(recipe.make_schedule(1), float):
+            raise ValueError(
+                f"`learning_rate_schedule`={recipe.learning_rate_schedule!r} and the callback "
+                f"{type(callback).__name__} both set the learning rate: leave one of them out."
+            )
+
+
 def fit_model(
     model: keras.Model,
     data: Dataset,

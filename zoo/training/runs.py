@@ -100,7 +100,13 @@ class Run:
         """
         prepare = self.preparation
         if self.task.split_by == "classes" and isinstance(x, tuple) and len(x) == 2:
-            prepared = ops.convert_to_numpy(ops.stack([prepare(half) for half in x]))
+            halves = [prepare(half) for half in x]
+            if halves[0].shape != halves[1].shape:
+                raise ValueError(
+                    f"A pair needs as many right as left images, of one size; received "
+                    f"{halves[0].shape} and {halves[1].shape}."
+                )
+            prepared = np.stack(halves)
         else:
             prepared = prepare(x)
         return self.task.predict(self.model, prepared, self.config["data"])

@@ -13,11 +13,13 @@ from typing import Any
 import keras
 
 from zoo import tasks
+from zoo.arguments import mapping
 from zoo.data.dataset import Dataset, require_dataset
 from zoo.data.part import digest
 from zoo.records import CONFIG, claimed, require_free, write_json
 from zoo.registry import entry
-from zoo.training.fit import BestWeights, compile_model, fit_model
+from zoo.tasks.base import is_prepared
+from zoo.training.fit import BestWeights, compile_model, fit_model, require_trainable
 from zoo.training.precision import PRECISIONS, precision_scope, resolve_precision
 from zoo.training.recipe import BROUGHT, Recipe, given_of
 from zoo.training.runs import METRICS, Run, RunKeeper, load_run
@@ -85,12 +87,12 @@ def train(
     """
     require_dataset(data)
     require_free(directory, CONFIG, wanted=resume or overwrite)
+    if not isinstance(recipe, Recipe | None):
+        raise ValueError(f"`recipe` must be a zoo.Recipe, received {recipe!r}.")
     recipe = (recipe or Recipe()).replace(**values)
-    arguments = arguments or {}
-    _require_sound_schedule(recipe, callbacks)
+    arguments = mapping("arguments", arguments)
     the_task = _task_of(model, task, data)
-    if recipe.class_weight:
-        the_task.class_weights(data, recipe.class_weight)  # which refuses unknown names
+    require_trainable(recipe, data, the_task, callbacks)
     policy = resolve_precision(recipe.precision)
     if not isinstance(model, str):
         policy = _own_precision(model, recipe)
@@ -221,14 +223,25 @@ def _built(
         model = _functional(model, data)
         task.check(model, data)
         return task.adapt(model, data)
-    model(data.train.examples([0]))  # which makes the weights of one that has none yet
-    if hasattr(model, "output_names"):
+    prepare = None if is_prepared(model) else data.preparation.layer()
+    x = data.train.examples([0])
+    model(prepare(x) if prepare else x)  # which makes the weights of one that has none yet
+    if hasattr(model, "inputs"):  # but for subclasses, whose layers are not known
         task.check(model, data)
+    elif prepare:
+        raise ValueError(
+            f"Model {model.name!r} is a compiled subclass, which {data.preparation} cannot be "
+            "prepared in front of: give it uncompiled."
+        )
     if told := given_of(recipe, ("optimizer", *BROUGHT["optimizer"], "label_smoothing")):
         raise ValueError(
             f"Model {model.name!r} is compiled, so that its own optimizer and loss train it: leave "
             f"out {told}, or give it uncompiled."
         )
+    if prepare:
+        compiled = model.get_compile_config()
+        model = tasks.Task.adapt(task, model, data)
+        model.compile_from_config(compiled)
     return model
 
 
@@ -241,21 +254,6 @@ def _functional(model: keras.Model, data: Dataset) -> keras.Model:
     inputs = keras.Input(data.input_shape, dtype=dtype)
     outputs = model.call(inputs) if isinstance(model, keras.Sequential) else model(inputs)
     return keras.Model(inputs, outputs, name=model.name)
-
-
-def _require_sound_schedule(recipe: Recipe, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    if recipe.warmup_epochs > recipe.epochs:
-        raise ValueError(
-            f"`warmup_epochs`={recipe.warmup_epochs:g} are more than `epochs`={recipe.epochs}: the "
-            "learning rate would never reach its peak."
-        )
-    kinds = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
-    for callback in callbacks:
-        if isinstance(callback, kinds) and not isinstance(recipe.make_schedule(1), float):
-            raise ValueError(
-                f"`learning_rate_schedule`={recipe.learning_rate_schedule!r} and the callback "
-                f"{type(callback).__name__} both set the learning rate: leave one of them out."
-            )
 
 
 def _remark(run: Run, data: Dataset, steps: int) -> None:
