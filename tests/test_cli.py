@@ -109,7 +109,7 @@ def test_train_then_export_then_refuse(tmp_path):
     assert "Traceback" not in again.stderr
 
 
-def test_a_verifier_is_trained_exported_and_searched(tmp_path):
+def test_a_verifier_is_trained_exported_and_searched(tmp_path, digits):
     train = ("train", "siamese_cnn_tiny", "digits", "--epochs", "1", "--argument", "head=embedding")
     task = ("--task-argument", "mining=batch_hard", "--task-argument", "target_far=0.05")
     trained = keras_zoo(*train, *task, "--directory", str(tmp_path / "run"))
@@ -121,6 +121,19 @@ def test_a_verifier_is_trained_exported_and_searched(tmp_path):
     assert exported.returncode == 0, exported.stderr
     signatures = exported.stdout.partition(": ")[2].partition(";")[0].split(", ")
     assert set(signatures) == {"serving_default", "embed", "similarity", "same"}
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        for index, image in enumerate(digits.test.examples(range(2))[..., 0]):
+            Image.fromarray((image * 255).astype("uint8")).save(tmp_path / side / f"{index}.png")
+    left, right = str(tmp_path / "left"), str(tmp_path / "right")
+    pairs = keras_zoo("predict", str(tmp_path / "run"), left, right).stdout.splitlines()
+    for index, line in enumerate(pairs):
+        names, distance, same = line.split("  ")
+        assert names == f"{left}/{index}.png {right}/{index}.png"
+        assert (float(distance) < 1e-3, same) == (True, "True")
+    alone = keras_zoo("predict", str(tmp_path / "run"), left).stdout.splitlines()
+    assert len(alone) == len(pairs) == 2
+    assert all(line.endswith(" values)") for line in alone)
 
     tune = ("siamese_cnn_tiny", "digits", "--max-trials", "1", "--epochs", "1")
     fixed = ("--fix", "head=proxies", "--directory", str(tmp_path / "search"))

@@ -158,3 +158,10 @@ BAD = {
 def test_other_batches_are_refused(source, message):
     with pytest.raises(ValueError, match=message):
         zoo.load_data(source)
+
+
+def test_rows_in_batches_of_one_length_are_refused_where_they_may_be_images():
+    rows = tf.data.Dataset.from_tensor_slices(np.random.rand(96, 8).astype("float32"))
+    with pytest.raises(ValueError, match=r"batches or examples, of the shape \(32, 8\)"):
+        zoo.load_data(rows.batch(32, drop_remainder=True))
+    assert zoo.load_data(rows.batch(32)).input_shape == (8,)

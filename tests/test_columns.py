@@ -75,3 +75,14 @@ def test_a_missing_value_shows_in_the_outputs_unless_it_is_imputed():
     np.testing.assert_array_equal(outputs, [[1, nan, nan, nan], [nan, 0, 1, 0]])
     outputs = keras.ops.convert_to_numpy(Tabular(**columns, impute=True)(rows))
     np.testing.assert_array_equal(outputs, [[1, 0, 0, 0], [0, 0, 1, 0]])
+
+
+def test_a_category_that_pandas_takes_for_missing_is_read_back(tmp_path):
+    frame = pd.DataFrame({"garage": ["None", "Attached", "NA"] * 20, "size": np.arange(60) % 7})
+    prepare = load_data((frame, np.arange(60) % 2)).preparation
+    frame.to_csv(tmp_path / "garages.csv", index=False)
+    np.testing.assert_array_equal(prepare(tmp_path / "garages.csv"), prepare(frame))
+    frame["garage"] = [None, *frame["garage"][1:]]
+    frame.to_csv(tmp_path / "garages.csv", index=False)
+    with pytest.raises(ValueError, match=r"Values are missing in 1 columns, 'garage' \(1\)"):
+        prepare(tmp_path / "garages.csv")

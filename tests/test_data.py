@@ -378,3 +378,12 @@ def test_a_part_needs_a_label_for_each_example():
         Part(x, y[:-1])
     with pytest.raises(ValueError, match=r"must be \(n, targets\)"):
         Part(x, y / 2)
+
+
+def test_examples_are_chosen_by_positions_or_a_mask(digits):
+    chosen = digits.test.labels == 3
+    expected = digits.test.examples(np.flatnonzero(chosen))
+    np.testing.assert_array_equal(digits.test.examples(chosen), expected)
+    assert digits.test.examples([]).shape == (0, 8, 8, 1)
+    with pytest.raises(TypeError, match="Cannot cast"):
+        digits.test.examples([0.5])

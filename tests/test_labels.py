@@ -188,3 +188,11 @@ def test_weights_are_of_the_labels_and_not_of_their_places():
     assert weights(load_data((FEATURES, THREE + 1)), {1: 9.0}) == {0: 9.0, 1: 1.0, 2: 1.0}
     assert weights(load_data((FEATURES, THREE)), {1: 9.0}) == {0: 1.0, 1: 9.0, 2: 1.0}
     assert weights(load_data((FEATURES, np.array(list("bca"))[THREE])), {1: 9.0})[1] == 9.0
+
+
+@pytest.mark.parametrize("texts", [["0,5", "1,5", "2"], ["1.5", "-2", "3"]])
+def test_real_numbers_as_text_are_no_classes(texts):
+    rows = np.random.default_rng(0).random((60, 2))
+    with pytest.raises(ValueError, match=r"are numbers as text, such as '.*decimal=','"):
+        zoo.load_data((rows, texts * 20))
+    assert zoo.load_data((rows, ["1", "2", "10"] * 20)).class_names == ("1", "10", "2")

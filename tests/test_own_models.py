@@ -53,7 +53,7 @@ def test_another_model_or_optimizer_is_not_resumed(small_run, tmp_path):
     with pytest.raises(ValueError, match="layers"):
         small_run(functional("sigmoid"), tmp_path / "a", epochs=2, resume=True)
     small_run(compiled("adam"), tmp_path / "b", epochs=1)
-    with pytest.raises(ValueError, match="optimizer: 'Adam' then, 'SGD' now"):
+    with pytest.raises(ValueError, match="class_name: 'Adam' then, 'SGD' now"):
         small_run(compiled("sgd"), tmp_path / "b", epochs=2, resume=True)
 
 
@@ -170,7 +170,7 @@ def test_a_run_with_unregistered_classes_says_what_it_needs(digits, tmp_path):
 
     model = keras.Sequential([Squared(), *sequential().layers])
     zoo.train(model, digits, directory=tmp_path, epochs=1, **QUICK)
-    with pytest.raises(ValueError, match="needs the class 'Squared' of your own: first import"):
+    with pytest.raises(ValueError, match="needs code of your own, the class 'Squared': import"):
         zoo.load_run(tmp_path)
     with keras.saving.custom_object_scope({"Squared": Squared}):
         assert zoo.load_run(tmp_path).is_complete
@@ -220,3 +220,92 @@ def test_arguments_of_wrong_kinds_are_refused(wrong, message, digits, tmp_path):
         with pytest.raises(ValueError, match=message):
             call("mlp_tiny", digits, **{"directory": tmp_path / "none", **wrong})
     assert not (tmp_path / "none").exists()
+
+
+def pooled():
+    """Logits that the last layer does not tell of."""
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(10, 3)(image)
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+
+
+def test_logits_are_told_by_the_loss_or_the_outputs(small_run, tmp_path):
+    with pytest.raises(ValueError, match="which are no probabilities"):
+        small_run(pooled(), tmp_path, epochs=1)
+    model = pooled()
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    run = small_run(model, tmp_path / "a", epochs=1)
+    found = run.predict(np.zeros((1, 8, 8)))["probabilities"]
+    np.testing.assert_allclose(found, keras.ops.softmax(run.model(np.zeros((1, 8, 8, 1)))), 1e-5)
+    inner = functional()
+    cast = keras.layers.Activation("linear", dtype="float32")(inner.output)  # after the softmax
+    run = small_run(keras.Model(inner.input, cast), tmp_path / "b", epochs=1)
+    found = run.predict(np.zeros((1, 8, 8)))["probabilities"]
+    np.testing.assert_allclose(found, run.model(np.zeros((1, 8, 8, 1))), rtol=1e-5)
+
+
+def test_a_compiled_subclass_is_checked_against_the_classes(small_run, tmp_path):
+    class One(keras.Model):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(1, "sigmoid")
+
+        def call(self, inputs):
+            return self.dense(self.flatten(inputs))
+
+    model = One()
+    model.compile("adam", "binary_crossentropy")
+    with pytest.raises(ValueError, match=r"output shape \(None, 1\), but data 'digits' has 10"):
+        small_run(model, tmp_path)
+
+
+def test_another_loss_or_learning_rate_of_a_compiled_model_is_not_resumed(small_run, tmp_path):
+    small_run(compiled(keras.optimizers.SGD(0.1)), tmp_path, epochs=1)
+    again = small_run(compiled(keras.optimizers.SGD(0.1)), tmp_path, epochs=2, resume=True)
+    assert len(again.history["loss"]) == 2
+    with pytest.raises(ValueError, match=r"learning_rate: 0.1\d* then, 0.5 now"):
+        small_run(compiled(keras.optimizers.SGD(0.5)), tmp_path, epochs=3, resume=True)
+    with pytest.raises(ValueError, match="loss"):
+        small_run(
+            compiled(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy()),
+            tmp_path,
+            epochs=3,
+            resume=True,
+        )
+
+
+class Twice(keras.Model):
+    """Takes two steps a batch."""
+
+    def train_step(self, data):
+        super().train_step(data)
+        return super().train_step(data)
+
+
+def test_epochs_are_counted_whatever_a_step_does(small_run, tmp_path):
+    def twice():
+        keras.utils.set_random_seed(0)
+        inner = functional()
+        model = Twice(inner.input, inner.output, name="twice")
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    small_run(twice(), tmp_path / "parted", epochs=1)
+    parted = small_run(twice(), tmp_path / "parted", epochs=2, resume=True)
+    whole = small_run(twice(), tmp_path / "whole", epochs=2)
+    assert parted.history["loss"] == pytest.approx(whole.history["loss"])
+
+
+def test_averaged_weights_are_not_trained_further(digits, tmp_path):
+    options = dict(directory=tmp_path, optimizer=keras.optimizers.Adam(use_ema=True), verbose=0)
+    zoo.train("mlp_tiny", digits, epochs=1, **options)
+    assert zoo.train("mlp_tiny", digits, epochs=1, resume=True, **options).is_complete
+    with pytest.raises(ValueError, match="holds averaged weights"):
+        zoo.train("mlp_tiny", digits, epochs=2, resume=True, **options)
+
+
+def test_a_run_with_a_lambda_says_how_it_is_loaded(small_run, tmp_path):
+    model = keras.Sequential([keras.layers.Lambda(lambda x: 2 * x), *sequential().layers])
+    small_run(model, tmp_path, epochs=1)
+    with pytest.raises(ValueError, match=r"a lambda: if you trust it, call keras.config"):
+        zoo.load_run(tmp_path)

@@ -152,11 +152,17 @@ def test_masked_steps_are_refused():
         zoo.load_data(([steps[: 2 + index % 2] for index in range(40)], np.arange(40) % 2))
 
 
-def test_data_frames_with_other_columns_are_refused():
-    frames = [pd.DataFrame({"a": [1.0, 2, 3], "b": [4.0, 5, 6]}), pd.DataFrame({"b": [4.0, 5]})]
-    frames[1]["a"] = [1.0, 2]
-    with pytest.raises(ValueError, match="data frames need the same columns"):
-        zoo.load_data((frames * 10, np.arange(20) % 2), kind="sequences")
+def test_data_frames_go_by_the_names_of_their_columns():
+    frames = [pd.DataFrame(np.random.default_rng(n).random((n % 4 + 2, 2))) for n in range(60)]
+    for frame in frames:
+        frame.columns = ["a", "b"]
+    mixed = [frame[["b", "a"]] if n % 3 else frame for n, frame in enumerate(frames)]
+    y = np.arange(60) % 2
+    data, other = zoo.load_data((frames, y)), zoo.load_data((mixed, y))
+    np.testing.assert_array_equal(data.train.examples(), other.train.examples())
+    np.testing.assert_array_equal(data.preparation(frames[:5]), data.preparation(mixed[:5]))
+    with pytest.raises(ValueError, match=r"the columns 'b' are missing"):
+        data.preparation([frames[0][["a"]]])
 
 
 def test_a_constant_feature_becomes_zero():

@@ -177,6 +177,6 @@ def test_compiled_models_that_do_not_fit_a_table_are_refused(files):
     own.compile("adam", "mse")
     with pytest.raises(ValueError, match="is a compiled subclass"):
         zoo.train(own, data, **options)
-    with pytest.raises(ValueError, match="an Augment changes images"):
+    with pytest.raises(ValueError, match="`augment` changes images"):
         zoo.train("mlp_tiny", data, augment=zoo.data.Augment(flip=True), directory=files / "none")
     assert not (files / "none").exists()

@@ -189,3 +189,27 @@ def test_what_would_fail_every_trial_is_refused_before_the_first(wrong, message,
     with pytest.raises(ValueError, match=message):
         tuning.search("mlp_tiny", small, directory=tmp_path / "s", **wrong)
     assert not (tmp_path / "s").exists()
+
+
+def test_weights_that_change_after_the_last_epoch_are_scored_as_they_are_kept(small, tmp_path):
+    validation = small.validation.examples(), small.validation.labels
+    averaging = keras.optimizers.Adam(0.003, use_ema=True)
+    found = tuning.search(
+        "mlp_tiny", small, max_trials=1, optimizer=averaging, directory=tmp_path / "a", **QUICK
+    )
+    kept = found.best_model().evaluate(*validation, return_dict=True, verbose=0)
+    assert kept["accuracy"] == pytest.approx(found.best_score)
+    stopping = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
+    point = {"optimizer": "sgd", "learning_rate": 1.0, "learning_rate_schedule": "constant"}
+    found = tuning.search(
+        "mlp_tiny",
+        small,
+        max_trials=2,
+        objective="val_loss",
+        fixed=point,
+        callbacks=[stopping],
+        directory=tmp_path / "b",
+        **{**QUICK, "epochs": 12},
+    )
+    kept = found.best_model().evaluate(*validation, return_dict=True, verbose=0)
+    assert kept["loss"] == pytest.approx(found.best_score, rel=1e-5)

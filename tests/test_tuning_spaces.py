@@ -324,3 +324,25 @@ def test_a_builder_of_ones_own_passes_through_search_and_training(small, digits,
 
 
 CHOICE = tuning.Choice((True, False))
+
+
+def test_conditions_on_arguments_without_a_row(monkeypatch):
+    monkeypatch.setattr(zoo.registry, "_entries", dict(zoo.registry._entries))
+    rows = {"units": Int(4, 9, when=("kind", ("a",)))}
+
+    @zoo.register(task="classification", space=rows)
+    def kinds(input_shape=(2,), num_classes=2, *, units=8, kind="a", name="kinds"):
+        """Never built."""
+
+    assert "units" in tuning.space("kinds", (2,))
+    assert "units" not in tuning.space("kinds", (2,), arguments={"kind": "b"})
+    rows["units"] = Int(4, 9, when=("knd", ("a",)))
+    with pytest.raises(ValueError, match="`when` names 'knd': no row or argument"):
+        tuning.space("kinds", (2,))
+
+
+def test_a_start_that_would_not_apply_is_refused():
+    with pytest.raises(ValueError, match="`start` has 'momentum', which applies only with"):
+        tuning.space("mlp", (8, 8, 1), start={"momentum": 0.5})
+    rows = tuning.space("mlp", (8, 8, 1), start={"momentum": 0.5, "optimizer": "sgd"})
+    assert rows["momentum"].default == 0.5

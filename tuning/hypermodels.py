@@ -47,13 +47,7 @@ def hypermodel(
         name: A registered name.
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes, for models that classify.
-        arguments: Builder arguments for every trial; they win over the search space.
-        fixed: Hyperparameters to fix, value by name.
-        ranges: Hyperparameters to narrow or widen: a tuple `(low, high)` or a list of choices by
-            name. Rates are the optimizer's own.
-        task: What the model is trained for: name of a task, or a task, where it is not the one that
-            the model is registered for.
-        max_parameters: Larger models are failed trials; `None` is no limit.
+        arguments, fixed, ranges, task, max_parameters: As `tuning.search` takes them.
         **values: Values of the recipe that every trial has, such as `epochs=5`; see `zoo.Recipe`.
 
     Returns:

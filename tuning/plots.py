@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
+from scipy.stats import kruskal
 
 from tuning.report import SearchResult, TrialRecord
 from zoo.plots.parts import written
@@ -89,12 +90,11 @@ def _share(values: Sequence[Any], scores: Sequence[float]) -> float:
         groups = np.searchsorted(np.quantile(values, [0.25, 0.5, 0.75]), values)
     else:
         groups = np.unique(values, return_inverse=True)[1]
-    ranks = np.argsort(np.argsort(scores)).astype(float)
-    members = [ranks[groups == group] for group in np.unique(groups)]
-    within = sum(((ranks_in - ranks_in.mean()) ** 2).sum() for ranks_in in members)
-    total = ((ranks - ranks.mean()) ** 2).sum()
-    free = len(ranks) - len(members)
-    return float(1 - within / free * (len(ranks) - 1) / total) if free else -1.0
+    members = [np.array(scores)[groups == group] for group in np.unique(groups)]
+    free = len(scores) - len(members)
+    if not free or np.ptp(scores) == 0:
+        return -1.0
+    return float((kruskal(*members).statistic - len(members) + 1) / free)
 
 
 def _draw_trials(axes: Axes, result: SearchResult) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 from tuning.families import family_of
 from zoo.arguments import mapping
 from zoo.data import Augment, augment
+from zoo.data.columns import listed
 from zoo.losses import MININGS
-from zoo.registry import entry
+from zoo.registry import describe, entry
 from zoo.space import Choice, Float, Int, Space, override, resolve_conditions, start_at
 from zoo.tasks.base import Task, get_task
 from zoo.training.recipe import ROWS, VARIED
@@ -70,12 +71,8 @@ def space(
     Args:
         name: A registered name.
         input_shape: Height, width and channels of the images.
-        arguments: Builder arguments that the caller decides; their rows are left out.
-        fixed: Value by row name; see `override`.
-        ranges: Range by row name; see `override`.
-        start: Value by row name, for the first trial; see `start_at`.
-        task: Name of a task, or a task, where it is not the one that the model is registered for.
-            Rows of what a given task states are left out.
+        arguments, fixed, ranges, start, task: As `tuning.search` takes them; rows of what
+            `arguments` and a given task state are left out.
         brought: Rows that are left out, for an object of the recipe brings their values.
 
     Returns:
@@ -111,8 +108,10 @@ def space(
     decided = {*stated, *arguments}
     rows = {key: row for key, row in family.rows.items() if part_of[key] not in decided}
     rows |= _task_rows(get_task(task or entry(name).task))
-    given = {**entry(name).arguments, **arguments}
+    given = {**describe(name).arguments, **arguments}
     parents = {row.when[0] for row in rows.values() if row.when} - set(rows)
+    if unknown := parents - set(given):
+        raise ValueError(f"`when` names {listed(sorted(unknown))}: no row or argument of {name!r}.")
     rows = resolve_conditions(rows, {parent: (given.get(parent),) for parent in parents})
     requested = {key: row for key, row in ON_REQUEST.items() if key in asked}
     rows = override({**TRAINING, **requested, **rows}, fixed, ranges)

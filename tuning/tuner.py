@@ -22,7 +22,7 @@ from tuning.progress import Progress
 from tuning.report import TrialRecord, best_of
 from zoo.data import Dataset
 from zoo.training.fit import BestWeights
-from zoo.training.runs import MODEL, RunKeeper, load_state
+from zoo.training.runs import MODEL, RunKeeper, averages_at_the_end, load_state
 
 
 class SearchTuner(keras_tuner.Tuner):
@@ -121,6 +121,9 @@ class SearchTuner(keras_tuner.Tuner):
         )
         epochs = [int(row["epoch"]) - 1 for row in keeper.rows]
         kept = keeper.rows[epochs.index(best.epoch) if best and best.epoch is not None else -1]
+        if callbacks or averages_at_the_end(model):  # which may change weights after the last epoch
+            judged = self.hypermodel.task.evaluate(model, data.validation)
+            kept = {**kept, **{f"val_{name}": value for name, value in judged.items()}}
         return {self.objective.name: self.objective.score(model, kept)}
 
     def on_epoch_end(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import inspect
 import json
 from pathlib import Path
@@ -59,14 +58,15 @@ def load(name: str, source: str, options: dict[str, Any]) -> tuple[Any, Any]:
     """Load data for a model, and make its task; takes what it needs out of the options."""
     import zoo.tasks
 
-    wanted = options.pop("task") or entry(name).task
+    told = options.pop("task")
+    wanted = told or entry(name).task
     values = given({"task": options.pop("task_arguments")}).get("task", {})
     make = type(zoo.tasks.get(wanted))
     require_known(f"The task {wanted!r}", values, inspect.signature(make).parameters)
     task = make(**values)
-    told = given({key: options.pop(key) for key in DATA})
-    data = zoo.load_data(source, split_by=task.split_by, **told)
-    if zoo.tasks.task_for(task.name, data) != task.name:
+    of_data = given({key: options.pop(key) for key in DATA})
+    data = zoo.load_data(source, split_by=task.split_by, **of_data)
+    if not told and zoo.tasks.task_for(task.name, data) != task.name:
         task = zoo.tasks.get(zoo.tasks.task_for(task.name, data))
     return data, task
 
@@ -144,28 +144,31 @@ def predict(run: str, files: tuple[str, ...], output: Path | None, as_json: bool
     pair = loaded.task.split_by == "classes" and len(files) == 2
     x: Any = files if pair else files[0] if len(files) == 1 else list(files)
     found = loaded.predict(x)
-    names = [" ".join(files)] if pair else loaded.preparation.names(x)
+    sides = [loaded.preparation.names(half) for half in (x if pair else [x])]
+    names = [" ".join(both) for both in zip(*sides, strict=True)]
     rows = _rows(names, found, loaded.class_names)
     if output is not None:
-        with replacing(output) as draft, open(draft, "w", newline="") as file:
-            if output.suffix == ".json":
-                json.dump(rows, file, indent=2)
-            else:
-                writer = csv.DictWriter(file, rows[0])
-                writer.writeheader()
-                writer.writerows(rows)
+        import pandas as pd
+
+        as_text = json.dumps(rows, indent=2)
+        if output.suffix == ".csv":
+            as_text = pd.DataFrame(rows).to_csv(index=False)
+        with replacing(output) as draft:
+            draft.write_text(as_text, encoding="utf-8", newline="")
         click.echo(f"written to {output}", err=as_json)
     elif as_json:
         click.echo(json.dumps(rows))
     else:
         singles = 1 + sum(np.ndim(value) == 1 for value in found.values())
         for row in rows:
-            click.echo("  ".join(map(_shown, list(row.values())[:singles])))
+            shown = list(row.values())[: singles if singles > 1 else None]
+            click.echo("  ".join(map(_shown, shown)))
 
 
 def _rows(names: list[str], found: dict[str, Any], class_names: Any) -> list[dict[str, Any]]:
     """Lay predictions out as rows: a column for each single value, and for each class."""
-    rows: list[dict[str, Any]] = [{"example": name} for name in names]
+    title = "name of example" if "example" in found else "example"
+    rows: list[dict[str, Any]] = [{title: name} for name in names]
     for key, values in found.items():
         for row, value in zip(rows, np.asarray(values).tolist(), strict=True):
             if key == "probabilities" and np.ndim(values) == 2:
@@ -177,6 +180,8 @@ def _rows(names: list[str], found: dict[str, Any], class_names: Any) -> list[dic
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_shown, value[:8])) + f" ... ({len(value)} values)" * (len(value) > 8)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -52,7 +52,7 @@ def claimed(
         else:
             if found:
                 _clear(directory, record)
-            _write_record(directory / record, {**plain, "versions": versions()})
+            write_record(directory / record, {**plain, "versions": versions()})
         yield directory
 
 
@@ -65,7 +65,8 @@ def read_record(path: Path) -> dict[str, Any]:
     return content
 
 
-def _write_record(path: Path, content: Mapping[str, Any]) -> None:
+def write_record(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a record with a checksum, by which `read_record` knows it."""
     write_json(path, {**content, "checksum": _checksum(content)})
 
 
@@ -101,14 +102,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def refusing_damage(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into an error that names the file.
-
-    Example:
-        >>> with refusing_damage(Path("a.json")):
-        ...     {}["epochs"]
-        Traceback (most recent call last):
-        ValueError: 'a.json' is missing or damaged (KeyError: 'epochs'). ...
-    """
+    """Turn whatever goes wrong while a file is read into an error that names the file."""
     try:
         yield
     except Exception as error:  # what is damaged decides what is raised
@@ -119,12 +113,7 @@ def refusing_damage(path: Path) -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """Tell what is at work.
-
-    Example:
-        >>> list(versions())
-        ['python', 'keras-zoo', 'keras', 'tensorflow', 'keras-tuner', 'numpy']
-    """
+    """Tell what is at work."""
     packages = ("keras-zoo", "keras", "tensorflow", "keras-tuner", "numpy")
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"python": platform.python_version(), **found}
@@ -231,7 +220,7 @@ def _go_on(path: Path, new: dict[str, Any], growing: Sequence[str]) -> None:
             f"{'; '.join(differences)}. Give the same ones, or choose another directory."
         )
     if then != now:
-        _write_record(path, {**old, **new})
+        write_record(path, {**old, **new})
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -219,6 +219,12 @@ def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | C
                 "Choose another value, or widen the row with `ranges`."
             )
         started[name] = dataclasses.replace(row, default=default)
+    if idle := set(start) - set(default_values(started)):
+        name = min(idle)
+        raise ValueError(
+            f"`start` has {name!r}, which applies only with other values, {rows[name].when}: start "
+            "from these, too."
+        )
     return started
 
 

@@ -78,10 +78,7 @@ class Augment:
             An array of the same shape and type, values in [0, 1].
         """
         if images.ndim != 4:
-            raise ValueError(
-                "`augment`: an Augment changes images, (batch, height, width, channels); received "
-                f"examples of shape {images.shape[1:]}. Leave it out, or give a function."
-            )
+            raise ValueError(f"Images must be (n, height, width, channels), not {images.shape}.")
         images = images.copy()
         pad_mode = _PAD_MODES[self.fill_mode]
         if self.flip:

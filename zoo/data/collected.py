@@ -79,6 +79,11 @@ def _are_batched(what: str, source: Any, elements: list[Any]) -> bool:
     if not all(_is_batch(x, y) for x, y in elements):
         return False
     *others, (last, y) = elements
+    if y is None and not is_open and last.ndim == 2:
+        raise ValueError(
+            f"{what} may give batches or examples, of the shape {last.shape}: give it with labels, "
+            "or use .batch() without drop_remainder."
+        )
     if y is None:  # sequences leave their length open, too
         lengths = {len(x) for x, _ in others} or {len(last)}
         return last.ndim == 4 or (is_open and len(lengths) == 1 and len(last) <= min(lengths))

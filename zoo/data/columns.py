@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
 import warnings
@@ -19,14 +20,14 @@ MOST_CATEGORIES = 1000
 _DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}(?!\d)")
 
 
-def read_file(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV or Parquet file."""
+def read_file(path: Path, known: Mapping[str, Sequence[Any]] | None = None) -> pd.DataFrame:
+    """Read a CSV or Parquet file; of some columns it is known which texts they hold."""
     if not path.is_file():
         raise ValueError(f"{str(path)!r} is no file: give the path of a .csv or .parquet file.")
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
-        return _read_csv(path, texts)
+        return _read_csv(path, known or {})
     except ImportError as error:
         raise ImportError(
             f"{path} needs pyarrow to be read: pip install 'keras-zoo[tables]', or save a .csv."
@@ -35,7 +36,7 @@ def read_file(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
 
-def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
+def _read_csv(path: Path, known: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     header = pd.read_csv(
         path, header=None, nrows=1, dtype=str, keep_default_na=False, skipinitialspace=True
     ).iloc[0]
@@ -52,10 +53,15 @@ def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     require_distinct(names)  # pandas would rename them
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-        index, types = False if names[0] else 0, dict.fromkeys(texts, str)
-        return pd.read_csv(
-            path, index_col=index, skipinitialspace=True, low_memory=False, dtype=types
+        index = False if names[0] else 0
+        read = functools.partial(
+            pd.read_csv, path, index_col=index, skipinitialspace=True, low_memory=False
         )
+        frame = read(dtype=dict.fromkeys(known, str))
+        written = read(dtype=str, keep_default_na=False) if known else frame
+    for name in frame.columns.intersection(list(known)):  # where "None" may be a category
+        frame[name] = written[name].where(written[name].isin(known[name]), frame[name])
+    return frame
 
 
 def require_distinct(names: Sequence[str], what: str = "columns") -> None:
@@ -223,8 +229,8 @@ def _require_words(name: str, found: Sequence[str]) -> None:
     if is_number.all():
         raise ValueError(
             f"The column {name!r} holds numbers as text, such as {found[0]!r}: convert them, for "
-            "example by pandas.to_numeric or pandas.read_csv(path, thousands=','), or say that "
-            "they are categories by .astype('category')."
+            "example by pandas.to_numeric or pandas.read_csv(path, decimal=','), or say that they "
+            "are categories by .astype('category')."
         )
     odd = found[int(np.flatnonzero(~is_number)[0])]
     raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from zoo.data.columns import listed, require_columns, require_distinct, single_precision
 
+_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+")
 FEW = 20  # as many different labels are classes, however few the examples
 
 
@@ -72,6 +74,8 @@ def _as_array(where: str, y: Any) -> np.ndarray:
     kinds = {pd.api.types.infer_dtype(frame[name]) for name in frame} if frame.size else {"integer"}
     if kinds <= {"string", "categorical"}:
         array = frame.astype(str).to_numpy(str)
+        if kinds == {"string"}:
+            _require_words(where, sorted(set(array.flat)))
     elif kinds <= {"boolean"}:
         array = frame.to_numpy(bool)
     elif kinds <= {"integer"}:
@@ -86,6 +90,16 @@ def _as_array(where: str, y: Any) -> np.ndarray:
             f"kind; received {' and '.join(sorted(kinds))}."
         )
     return array[:, 0] if array.shape[1] == 1 else array
+
+
+def _require_words(where: str, texts: Sequence[str]) -> None:
+    """Refuse real numbers that were written as text."""
+    odd = [text for text in texts if not text.isdecimal()]
+    if odd and all(map(_NUMBER.fullmatch, texts)):
+        raise ValueError(
+            f"The labels of {where} are numbers as text, such as '{odd[0]}': convert them, for "
+            "example by pandas.read_csv(path, decimal=','), or put a letter before each class."
+        )
 
 
 def _plain(y: Any) -> Any:

@@ -95,14 +95,18 @@ class Part:
         """Give the examples at some positions, as models are given them.
 
         Args:
-            indices: Positions, integers (count,); `None` gives all.
+            indices: Positions, integers (count,), or a mask, booleans (n,); `None` gives all.
 
         Returns:
             (count, *input_shape): images float32 in [0, 1], vectors and sequences float32, texts
             `str`.
         """
-        rows = self.rows if indices is None else self.rows[np.asarray(indices, np.int64)]
-        return self._source.read(rows)
+        if indices is None:
+            return self._source.read(self.rows)
+        chosen = np.asarray(indices)
+        if chosen.dtype != bool:
+            chosen = chosen.astype(np.int64, casting="same_kind" if chosen.size else "unsafe")
+        return self._source.read(self.rows[chosen])
 
     def subset(self, indices: np.ndarray) -> Part:
         """Give a part of only the examples at some positions, without copying them.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from zoo._lazy import keras
-from zoo.data.columns import as_array, mean_and_scale, single_precision
+from zoo.data.columns import as_array, mean_and_scale, require_columns, single_precision
 from zoo.data.part import Part
 from zoo.data.preparation import PREPARATION, Preparation
 
@@ -29,6 +29,7 @@ class SequencePreparation(Preparation):
         mask_value: What padding holds; no real step equals it in all features.
         mean: For each feature the mean over the real steps of the training part.
         scale: For each feature the standard deviation there; 0 where it is constant.
+        columns: Names of the features, where the sequences are data frames.
 
     Example:
         >>> import zoo
@@ -45,6 +46,7 @@ class SequencePreparation(Preparation):
     mask_value: float = 0.0
     mean: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def fitted(self, train: Part) -> Self:
         """Learn means and standard deviations from the real steps of the training part."""
@@ -69,7 +71,7 @@ class SequencePreparation(Preparation):
         """Take a sequence, (time, features) or (time,), a list of several, or an array of such."""
         time, features = self.input_shape
         one = _is_one(x, features)
-        sequences = _as_sequences("the examples", [x] if one else x)
+        sequences = _as_sequences("the examples", [x] if one else x, self.columns)
         are_padded = hasattr(x, "shape") and not one
         for index, steps in enumerate(sequences):
             if steps.shape[1] != features:
@@ -141,7 +143,10 @@ def are_sequences(x: Any) -> bool:
 
 def read_sequences(given: Mapping[str, Any]) -> tuple[list[np.ndarray], SequencePreparation]:
     """Pad the sequences of one or two parts."""
-    parts = [_as_sequences(where, x) for where, x in given.items()]
+    first = next(iter(given.values()))
+    frame = first[0] if isinstance(first, list | tuple) and first else None
+    columns = tuple(map(str, getattr(frame, "columns", ())))
+    parts = [_as_sequences(where, x, columns) for where, x in given.items()]
     joined = [steps for part in parts for steps in part]
     widths = sorted({steps.shape[1] for steps in joined})
     if len(widths) > 1:
@@ -153,22 +158,25 @@ def read_sequences(given: Mapping[str, Any]) -> tuple[list[np.ndarray], Sequence
     for index, values in enumerate(steps.T):
         steps[:, index] = single_precision(f"The feature {index}", values)
     mask_value = next(value for value in _MASKS if not (steps == value).all(axis=1).any())
-    preparation = SequencePreparation((max(map(len, joined)), widths[0]), mask_value)
+    shape = max(map(len, joined)), widths[0]
+    preparation = SequencePreparation(shape, mask_value, columns=columns)
     return [preparation.padded(part) for part in parts], preparation
 
 
-def _as_sequences(where: str, x: Any) -> list[np.ndarray]:
-    """Give sequences as arrays of numbers, (time, features)."""
+def _as_sequences(where: str, x: Any, columns: Sequence[str]) -> list[np.ndarray]:
+    """Give sequences as arrays of numbers, (time, features); frames by the names of columns."""
     if not isinstance(x, list | tuple | np.ndarray) or not len(x):
         raise ValueError(
             f"The sequences of {where} must be a list of arrays (time, features), or an array (n, "
             f"time, features), and at least one; received {type(x).__name__} "
             f"{np.shape(x) if isinstance(x, np.ndarray) else ''}"
         )
-    if len(names := {tuple(item.columns) for item in x if hasattr(item, "columns")}) > 1:
-        raise ValueError(f"Sequences in data frames need the same columns; received {names}.")
     sequences = []
     for index, item in enumerate(x):
+        if columns and hasattr(item, "columns"):
+            item = item.rename(columns=str)
+            require_columns(item, columns, f"Of sequence {index} of {where}, the columns")
+            item = item[list(columns)]
         steps = as_array(f"The steps of sequence {index} of {where}", item)
         steps = steps[:, None] if steps.ndim == 1 else steps
         if steps.ndim != 2 or 0 in steps.shape or steps.dtype.kind not in "biuf":

@@ -143,7 +143,7 @@ class TablePreparation(Preparation):
             x = np.asanyarray(x)  # with its mask
         if isinstance(x, str | os.PathLike):
             pairs = zip(self.columns, self.categories, strict=True)
-            texts = [name for name, names in pairs if names and col.are_only_texts(names)]
+            texts = {name: names for name, names in pairs if names and col.are_only_texts(names)}
             x = col.read_file(Path(x), texts)
         frame = col.as_frame(x, self.columns)
         if isinstance(x, np.ndarray) and x.dtype.kind in "iuf":

@@ -33,12 +33,8 @@ class AutoencoderTransformer(
             principal components span.
         arguments: More arguments of `zoo.dense_autoencoder`, by name, such as
             `{"noise_level": 0.5}`; what they measure in values is in the data's standard deviation.
-        epochs: As `zoo.Recipe` takes it, as the next four.
-        batch_size: Number of rows a step.
-        learning_rate: Adam's step size, at the schedule's peak.
-        learning_rate_schedule: "constant", "cosine", "exponential" or "one_cycle".
-        early_stopping: Number of epochs without a better loss on held-out rows after which fitting
-            ends, with the best weights; `None` holds no rows out.
+        epochs, batch_size, learning_rate, learning_rate_schedule, early_stopping: As `zoo.Recipe`
+            takes them; the objective is the loss of held-out rows.
         validation_fraction: Share of the rows that `early_stopping` holds out, in [0, 1).
         random_state: Decides initial weights, the order of the rows and what a kind draws; an
             integer gives the same numbers again on the same machine.

@@ -30,18 +30,10 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
     mixed by the same weights as its kernel, so that both ends of the spectrum are exact.
 
     Args:
-        filters: Number of output channels.
-        kernel_size: Height and width of the kernels, or one integer for both.
-        strides: Steps from one position to the next, each way.
-        padding: "valid" or "same".
-        data_format: "channels_last" or "channels_first"; `None` is Keras's own setting.
-        activation: A Keras activation.
-        use_bias: Add a bias.
-        kernel_initializer, bias_initializer: How the banks and their biases start.
-        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties on the banks, on their
-            biases and on the output.
-        kernel_constraint, bias_constraint: Projections of banks and biases after each update.
-        dilation_rate: Steps from one pixel that a kernel sees to the next, each way.
+        filters, kernel_size, strides, padding, data_format, activation, use_bias, dilation_rate: As
+            `LocallyConnected2D` takes them.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint: As there, of banks and biases.
         rank: Number of banks.
         combining: "factored": the weights are a softmax over the banks of a term for the row plus
             one for the column; "free": any number for each position and bank.

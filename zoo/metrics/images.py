@@ -44,11 +44,7 @@ class PSNR(ImageMetric):
     """Peak signal-to-noise ratio in decibels, of each image, then the mean over the images.
 
     Args:
-        max_value: Range of the pixels.
-        name, dtype: As `keras.metrics.Metric` takes them.
-
-    Raises:
-        ValueError: If `max_value` is not above 0.
+        max_value, name, dtype: As `ImageMetric` takes them.
 
     Example:
         >>> metric = PSNR()
@@ -72,7 +68,7 @@ class PricedPSNR(PSNR):
 
     Args:
         price: In decibels.
-        name, dtype: As `keras.metrics.Metric` takes them.
+        name, dtype: As `ImageMetric` takes them.
 
     Example:
         >>> metric = PricedPSNR(3.0)
@@ -103,11 +99,7 @@ class SSIM(ImageMetric):
     odd window that fits.
 
     Args:
-        max_value: Range of the pixels.
-        name, dtype: As `keras.metrics.Metric` takes them.
-
-    Raises:
-        ValueError: If `max_value` is not above 0.
+        max_value, name, dtype: As `ImageMetric` takes them.
 
     Reference:
         Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004.

@@ -11,10 +11,7 @@ from zoo.layers.base import Configured
 
 @keras.saving.register_keras_serializable("zoo")
 class StandardizedR2(Configured, keras.metrics.R2Score):
-    """The coefficient of determination (R2), computed on standardised values.
-
-    It is what `keras.metrics.R2Score` means, which in float32 is lost where targets lie far from
-    zero, or are so large or small that their squares overflow.
+    """Keras's R2 of standardised values: in float32, that of values far from zero is lost.
 
     Args:
         mean: About where each target lies, such as its mean in the training part.

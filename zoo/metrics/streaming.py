@@ -117,9 +117,6 @@ class VerificationAUC(VerificationMetric):
     Args:
         of, bins, largest, name: As `VerificationMetric` takes them.
 
-    Raises:
-        ValueError: If an argument is illegal.
-
     Example:
         >>> metric = VerificationAUC()
         >>> metric.update_state([[1], [1], [0], [0]], [[0.1], [0.4], [0.3], [0.9]])
@@ -144,9 +141,6 @@ class VerificationEER(VerificationMetric):
 
     Args:
         of, bins, largest, name: As `VerificationMetric` takes them.
-
-    Raises:
-        ValueError: If an argument is illegal.
 
     Example:
         >>> import zoo

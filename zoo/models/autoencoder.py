@@ -199,14 +199,10 @@ def conv_autoencoder(
         kernel_size: Side of the kernels, in pixels.
         pooling: What halves the images: "max" or "average" over 2x2 pixels, or "stride", a
             convolution of stride 2.
-        kind, noise, noise_level, sparsity, penalty_weight, beta: As `dense_autoencoder` takes them.
-        tied: As `dense_autoencoder` takes it; strided pooling has kernels of its own.
-        activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize before each activation; the biases there go.
+        kind, noise, noise_level, sparsity, penalty_weight, beta, tied, activation, batch_norm,
+            skip_connections, data_range, output_activation, name: As `dense_autoencoder` takes
+            them; where `tied`, strided pooling has kernels of its own.
         dropout: Rate in [0, 1), below the code.
-        skip_connections: Make the blocks residual; nothing bypasses the code.
-        data_range, output_activation: As `dense_autoencoder` takes them.
-        name: The model's name.
 
     Returns:
         An uncompiled Functional model from `image`, `(batch, height, width, channels)`, with the

@@ -174,12 +174,12 @@ def mlp(
     Args:
         input_shape: Height, width and channels of images, float32 in [0, 1]; `(features,)` of
             vectors; or `(time, features)`.
-        num_classes, activation, batch_norm, classifier_activation: As `cascade_cnn` takes them.
+        num_classes, activation, batch_norm, classifier_activation, name: As `cascade_cnn` takes
+            them.
         hidden_units: Number of units, one entry a hidden layer.
         dropout: Rate in [0, 1) after each hidden layer.
         skip_connections: Add each hidden layer's input, projected where the widths differ, before
             its activation.
-        name: The model's name.
 
     Returns:
         An uncompiled Functional model from `image` or `features`, `(batch, *input_shape)`, to

@@ -127,12 +127,11 @@ def koch_siamese(
 
     Args:
         input_shape: Height, width and channels of the images, float32 in [0, 1].
-        num_classes, head, normalize: As `siamese_cnn` takes them.
+        num_classes, head, normalize, name: As `siamese_cnn` takes them.
         filters, kernel_sizes: Number of filters, and side of the kernels, of each convolution.
         embedding_dim: Number of units of the layer above.
         activation: Of the convolutions: name of a Keras activation, or a callable.
         embedding_activation: Of the layer above.
-        name: The model's name.
 
     Returns:
         As `siamese_cnn` does.
@@ -189,10 +188,9 @@ def siamese_face(
 
     Args:
         input_shape: Height, width and channels of the images, float32 in [0, 1].
-        num_classes, head, metric, shared_layers: As `siamese_cnn` takes them.
+        num_classes, head, metric, shared_layers, name: As `siamese_cnn` takes them.
         num_shared_blocks, num_local_blocks, first_filters, local_filters, sharing, rank,
             embedding_dim, activation, batch_norm, dropout: As `zoo.face_cnn` takes them.
-        name: The model's name.
 
     Returns:
         As `siamese_cnn` does.

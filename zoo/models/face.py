@@ -50,11 +50,8 @@ def face_cnn(
             mixture of the same `rank` kernels at each position) or "shared" (a convolution).
         rank: Number of kernels that "low_rank" mixes.
         embedding_dim: Number of units of the dense layer below the classifier.
-        activation: Name of a Keras activation, or a callable.
-        batch_norm: Normalize before each hidden activation; the biases there go.
+        activation, batch_norm, classifier_activation, name: As `zoo.cascade_cnn` takes them.
         dropout: Rate in [0, 1) after the embedding.
-        classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
-        name: The model's name.
 
     Returns:
         An uncompiled Functional model from `image`, `(batch, height, width, channels)`, to
@@ -141,10 +138,7 @@ def deepface(
         num_classes: Number of people; 0 gives the F7 representation in their place.
         filters: Number of filters of C1, C3, L4, L5 and L6.
         embedding_dim: Number of units of F7.
-        activation: Name of a Keras activation, or a callable; of every layer but the last.
-        dropout: Rate in [0, 1) after F7.
-        classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
-        name: The model's name.
+        activation, dropout, classifier_activation, name: As `face_cnn` takes them.
 
     Returns:
         As `face_cnn` does.
@@ -213,10 +207,7 @@ def deepid(
         region: Height and width of the neighbourhoods of positions in which the third convolution
             shares its weights: 2 in DeepID2; `None` shares them everywhere.
         embedding_dim: Number of features.
-        activation: Name of a Keras activation, or a callable; of every layer but the last.
-        dropout: Rate in [0, 1) after the features.
-        classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
-        name: The model's name.
+        activation, dropout, classifier_activation, name: As `face_cnn` takes them.
 
     Returns:
         As `face_cnn` does, but `features` are not normalized.

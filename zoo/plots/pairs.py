@@ -133,7 +133,8 @@ def image_pairs(pairs: Mapping[str, tuple[Any, Any, Any]], path: Path | None = N
             )
     count = max([3, *(len(distances) for _, _, distances in pairs.values())])
     width = 1.9 * count  # in inches, as all sizes here
-    heights = [_height(left) for left, _, _ in pairs.values()]
+    shapes = [np.shape(left)[1:3] if len(left) else (0, 0) for left, _, _ in pairs.values()]
+    heights = [0.65 + 1.9 * high / (2 * wide) if wide else 0.4 for high, wide in shapes]
     layout = ConstrainedLayoutEngine(w_pad=0.1)
     figure = Figure(figsize=(width, sum(heights)), layout=layout)
     rows = figure.subfigures(len(pairs), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -149,11 +150,6 @@ def image_pairs(pairs: Mapping[str, tuple[Any, Any, Any]], path: Path | None = N
             units = dict(xycoords="axes fraction", textcoords="offset points")
             cell.annotate(f"{distance:.3g}", (0.5, 0), (0, -4), ha="center", va="top", **units)
     return written(figure, path)
-
-
-def _height(images: Any) -> float:
-    """Give the height of a row of pairs, with its title."""
-    return 0.65 + 1.9 * images[0].shape[0] / (2 * images[0].shape[1]) if len(images) else 0.4
 
 
 def _accepted(threshold: float, far: float, tar: float) -> str:

@@ -77,8 +77,8 @@ class Task(abc.ABC):
 
     def adapt(self, model: keras.Model, data: Dataset) -> keras.Model:
         """Put the data's preparation, if it has a layer, in front of a model that fits the data."""
-        layer = data.preparation.layer()
-        if layer is None or is_prepared(model):
+        layer = preparing_layer(model, data)
+        if layer is None:
             return model
         inputs = keras.Input(data.preparation.input_shape, name=model.inputs[0].name)
         # `call` runs the same layers on other tensors, so the model stays flat; as a layer it would
@@ -174,6 +174,11 @@ _tasks: dict[str, type[Task]] = {}
 def is_prepared(model: keras.Model) -> bool:
     """Tell whether the preparation of some data is in front of a model already."""
     return any(layer.name == PREPARATION for layer in model.layers)
+
+
+def preparing_layer(model: keras.Model, data: Dataset) -> keras.Layer | None:
+    """Make the layer that prepares data, if they have one, and a model lacks it."""
+    return None if is_prepared(model) else data.preparation.layer()
 
 
 def check_input(model: keras.Model, data: Dataset) -> None:

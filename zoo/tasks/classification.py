@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from zoo.data import Dataset, Part, feed, mapped
-from zoo.tasks.base import BATCH, Task, check_input, outputs_of
+from zoo.tasks.base import BATCH, Task, check_input, outputs_of, preparing_layer
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,7 @@ class ClassificationTask(Task):
                 f"Model {model.name!r} has output shape {model.output_shape}, but data "
                 f"{data.name!r} has {data.num_classes} classes: build it with that `num_classes`."
             )
-        if isinstance(model.layers[-1], keras.Model) and not _gives_logits(model):
-            x, layer = data.train.examples(range(min(8, len(data.train)))), data.preparation.layer()
-            found = outputs_of(model, keras.ops.convert_to_numpy(layer(x)) if layer else x)
-            if not np.allclose(found.sum(axis=-1), 1, atol=0.01) or found.min() < 0:
-                raise ValueError(
-                    f"Model {model.name!r} gives values from {found.min():.3g} to {found.max():.3g}"
-                    ", which are no probabilities: end it with a softmax."
-                )
+        _require_probabilities(model, data)
         unseen = np.setdiff1d(np.arange(data.num_classes), data.train.labels)
         for name, part in (("validation", data.validation), ("test", data.test)):
             if len(unseen) and np.isin(part.labels, unseen).any():
@@ -68,8 +61,7 @@ class ClassificationTask(Task):
     def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
         """Make batches of examples and integer labels, one-hot where the loss wants them."""
         batches = part.batches(batch_size, **options)
-        loss = keras.losses.get(model.loss) if isinstance(model.loss, str) else model.loss
-        if getattr(loss, "__name__", type(loss).__name__).lower().startswith("categorical"):
+        if _name_of(_loss_of(model)).startswith("categorical"):
             rows = np.eye(model(part.examples([0])).shape[-1], dtype=np.float32)
             batches = mapped(batches, lambda examples, labels: (examples, rows[labels]))
         return feed(batches)
@@ -133,10 +125,39 @@ class ClassificationTask(Task):
         return [plots.confusion_matrix(data.test.labels, found, data.class_names, path)]
 
 
+def _loss_of(model: keras.Model) -> Any:
+    """Give the loss that a model was compiled with; `None` if it was not."""
+    loss = next(iter(keras.tree.flatten(getattr(model, "loss", None))), None)
+    return keras.losses.get(loss) if isinstance(loss, str) else loss
+
+
+def _name_of(loss: Any) -> str:
+    return getattr(loss, "__name__", type(loss).__name__).lower()
+
+
 def _gives_logits(model: keras.Model) -> bool:
-    """Tell logits from probabilities by the last layer: its name, or that it is linear."""
+    """Tell logits from probabilities: by the loss, or else the last layer's name and activation."""
+    loss = _loss_of(model)
+    if hasattr(loss, "from_logits"):
+        return bool(loss.from_logits)
     last = model.layers[-1]
     if isinstance(last, keras.Model) and hasattr(last, "inputs"):
         return _gives_logits(last)
-    linear = getattr(last, "activation", None) is keras.activations.linear
-    return last.name == "logits" or linear
+    is_linear = getattr(last, "activation", None) is keras.activations.linear
+    return last.name == "logits" or (is_linear and bool(last.weights))
+
+
+def _require_probabilities(model: keras.Model, data: Dataset) -> None:
+    """Look at what a model gives, where its last layer does not tell, and a loss wants to know."""
+    last, loss = model.layers[-1], _loss_of(model)
+    known = (keras.activations.softmax, keras.activations.sigmoid)
+    is_other = loss is not None and "crossentropy" not in _name_of(loss)
+    if getattr(last, "activation", None) in known or is_other or _gives_logits(model):
+        return
+    x, layer = data.train.examples(range(min(8, len(data.train)))), preparing_layer(model, data)
+    found = outputs_of(model, keras.ops.convert_to_numpy(layer(x)) if layer else x)
+    if not np.allclose(found.sum(axis=-1), 1, atol=0.01) or found.min() < 0:
+        raise ValueError(
+            f"Model {model.name!r} gives values from {found.min():.3g} to {found.max():.3g}, which "
+            "are no probabilities: end it with a softmax, or name its last layer 'logits'."
+        )

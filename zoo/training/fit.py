@@ -36,18 +36,15 @@ def set_schedule(model: keras.Model, recipe: Recipe, steps: int) -> None:
         model.optimizer.learning_rate = rate
 
 
-def require_trainable(
-    recipe: Recipe,
-    data: Dataset,
-    task: Task,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
+def require_trainable(recipe: Recipe, data: Dataset, task: Task, callbacks: Any) -> None:
     """Refuse, before work starts, what would end a training in its first epoch."""
     kind = keras.callbacks.Callback
     if not isinstance(callbacks, Sequence) or not all(isinstance(one, kind) for one in callbacks):
         raise ValueError(f"`callbacks` must be a list of Keras callbacks, received {callbacks!r}.")
     if recipe.class_weight:
         task.class_weights(data, recipe.class_weight)
+    if recipe.augment and data.preparation.kind != "images":
+        raise ValueError(f"`augment` changes images, and the data hold {data.preparation}.")
     if recipe.augment:
         data.train.batches(2, seed=recipe.seed, augment=recipe.augment)[0]
     if recipe.warmup_epochs > recipe.epochs:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import re
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,13 @@ from zoo.data.preparation import Preparation, preparation_from_config
 from zoo.files import replacing
 from zoo.history import read_table, write_table
 from zoo.layers import BatchNormalization
-from zoo.records import CONFIG, read_json, read_record, refusing_damage, write_json
+from zoo.records import CONFIG, read_json, read_record, refusing_damage
 from zoo.training.fit import BestWeights
 from zoo.training.recipe import Recipe
 
 MODEL, BEST = "model.keras", ".best-"
-HISTORY, METRICS, STATE = "history.csv", "metrics.json", "state.json"
+HISTORY, METRICS = "history.csv", "metrics.json"
+STATE = "training.json"  # in the model's file
 WRITING_SHARE = 0.05  # of the time; what short epochs gave is kept in memory until it is due
 
 
@@ -102,10 +105,8 @@ class Run:
         if self.task.split_by == "classes" and isinstance(x, tuple) and len(x) == 2:
             halves = [prepare(half) for half in x]
             if halves[0].shape != halves[1].shape:
-                raise ValueError(
-                    f"A pair needs as many right as left images, of one size; received "
-                    f"{halves[0].shape} and {halves[1].shape}."
-                )
+                shapes = " and ".join(str(half.shape) for half in halves)
+                raise ValueError(f"Left and right images must be as many; received {shapes}.")
             prepared = np.stack(halves)
         else:
             prepared = prepare(x)
@@ -178,14 +179,14 @@ def load_model(path: Path) -> keras.Model:
     with refusing_damage(path):
         try:
             return keras.saving.load_model(path, {"BatchNormalization": BatchNormalization})
-        except TypeError as error:
-            needed = re.search(r"Could not locate (\w+ '.*?')", str(error))
+        except (TypeError, ValueError) as error:
+            needed = re.search(r"Could not locate (\w+ '.*?')|[Uu]nsafe", str(error))
             if not needed:
                 raise
-    raise ValueError(
-        f"{str(path)!r} needs the {needed[1]} of your own: first import what defines it, decorated "
-        "by keras.saving.register_keras_serializable."
-    )
+    mend = "a lambda: if you trust it, call keras.config.enable_unsafe_deserialization() first"
+    if needed[1]:
+        mend = f"the {needed[1]}: import what registers it with Keras first"
+    raise ValueError(f"{str(path)!r} needs code of your own, {mend}.")
 
 
 def load_state(model: keras.Model, path: Path) -> None:
@@ -207,23 +208,26 @@ class RunKeeper:
         self._due = 0.0  # when the next writing is worth its time
         self._unwritten: list[np.ndarray] = []
 
-    def resume(
-        self, model: keras.Model, recipe: Recipe, steps: int, best: BestWeights | None
-    ) -> bool:
+    def resume(self, model: keras.Model, recipe: Recipe, best: BestWeights | None) -> bool:
         """Load what an earlier process kept."""
         if not (self.directory / MODEL).exists():
             return False
-        load_state(model, self.directory / MODEL)
-        # Rounded, since mixed_float16 skips the steps in which its loss scale overflows.
-        inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        done = round(int(inner._iterations) / steps)  # of accumulated gradients all steps
+        path = self.directory / MODEL
+        load_state(model, path)
+        with refusing_damage(path), zipfile.ZipFile(path) as archive:
+            state = json.loads(archive.read(STATE))
+            done, ended = int(state["done"]), state["ended"]
         path = self.directory / HISTORY
         self.rows = read_table(path)[:done]
         if len(self.rows) < done:
             raise ValueError(f"{str(path)!r} is damaged: it has {len(self.rows)} of {done} epochs.")
-        path = self.directory / STATE
-        if path.exists() and read_json(path) == {"epochs": recipe.epochs, "done": done}:
+        if ended == recipe.epochs:
             return True
+        if ended and averages_at_the_end(model):
+            raise ValueError(
+                f"{str(self.directory)!r} holds averaged weights (`use_ema`), from which training "
+                f"cannot go on beyond its {done} epochs: begin anew with more."
+            )
         return best is not None and self._resume_best(model, best)
 
     def _resume_best(self, model: keras.Model, best: BestWeights) -> bool:
@@ -256,12 +260,11 @@ class RunKeeper:
     def end(self, model: keras.Model, epochs: int) -> None:
         """Keep the model as the training leaves it: with the best weights, and what is settled."""
         if self.rows:
-            self._write(model)
-            write_json(self.directory / STATE, {"epochs": epochs, "done": len(self.rows)})
+            self._write(model, ended=epochs)
             for path in self.directory.glob(f"{BEST}*"):
                 path.unlink()
 
-    def _write(self, model: keras.Model) -> None:
+    def _write(self, model: keras.Model, ended: int | None = None) -> None:
         began = time.monotonic()
         older = list(self.directory.glob(f"{BEST}*"))
         if self.best and self.best.epoch is not None and self.every_epoch:
@@ -274,11 +277,19 @@ class RunKeeper:
         write_table(self.directory / HISTORY, self.rows)
         with replacing(self.directory / MODEL) as draft:
             model.save(draft)
+            with zipfile.ZipFile(draft, "a") as archive:  # the history may be ahead of the model
+                archive.writestr(STATE, json.dumps({"done": len(self.rows), "ended": ended}))
         for path in older:  # only now: a kill before leaves the model that they belong to
             path.unlink()
         self._unwritten = []
-        ended = time.monotonic()
-        self._due = ended + (ended - began) / WRITING_SHARE
+        now = time.monotonic()
+        self._due = now + (now - began) / WRITING_SHARE
+
+
+def averages_at_the_end(model: keras.Model) -> bool:
+    """Tell whether an optimizer puts averages in place of the weights when training ends."""
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return bool(inner.use_ema and not inner.ema_overwrite_frequency)
 
 
 def _state(model: keras.Model) -> list[keras.Variable]:

@@ -18,7 +18,7 @@ from zoo.data.dataset import Dataset, require_dataset
 from zoo.data.part import digest
 from zoo.records import CONFIG, claimed, require_free, write_json
 from zoo.registry import entry
-from zoo.tasks.base import is_prepared
+from zoo.tasks.base import preparing_layer
 from zoo.training.fit import BestWeights, compile_model, fit_model, require_trainable
 from zoo.training.precision import PRECISIONS, precision_scope, resolve_precision
 from zoo.training.recipe import BROUGHT, Recipe, given_of
@@ -50,8 +50,8 @@ def train(
     also when the training was interrupted. One process at a time writes into it.
 
     Args:
-        model: A registered model's name, or any Keras model. A model that is compiled is trained by
-            its own optimizer, loss and metrics, another one by the task's and the recipe's.
+        model: A registered model's name, or any Keras model, which gets the data's preparation in
+            front. One that is compiled is trained by its own optimizer, loss and metrics.
         data: What `zoo.load_data` gives.
         arguments: The builder's arguments, beside those that the data decide.
         task: Name of a task, or a task, where it is not the one that the model is registered for.
@@ -121,7 +121,7 @@ def train(
         best = None
         if recipe.early_stopping:
             best = BestWeights(the_task.objective, the_task.direction, recipe.early_stopping)
-        over = keeper.resume(built, recipe, steps, best)
+        over = keeper.resume(built, recipe, best)
         if over and (path / METRICS).exists():
             return load_run(path)
         (path / METRICS).unlink(missing_ok=True)
@@ -192,7 +192,10 @@ def _identity(model: str | keras.Model, built: keras.Model) -> dict[str, Any]:
     layers = json.dumps([built.get_config(), shapes], sort_keys=True, default=str)
     # Without what counts a process's layers, and the lines of a script.
     layers = re.sub(r'_\d+(?=")|"code": "[^"]*"', "", layers)
-    own = {"optimizer": type(built.optimizer).__name__} if model.compiled else {}
+    own = {}
+    if model.compiled:
+        told = json.dumps(built.get_compile_config(), default=str)
+        own = {"compiled": json.loads(re.sub(r'("name": "\w+?)_\d+"', r'\1"', told))}
     return {"model": re.sub(r"_\d+$", "", model.name), "layers": digest(layers.encode()), **own}
 
 
@@ -223,12 +226,15 @@ def _built(
         model = _functional(model, data)
         task.check(model, data)
         return task.adapt(model, data)
-    prepare = None if is_prepared(model) else data.preparation.layer()
+    prepare = preparing_layer(model, data)
     x = data.train.examples([0])
     model(prepare(x) if prepare else x)  # which makes the weights of one that has none yet
-    if hasattr(model, "inputs"):  # but for subclasses, whose layers are not known
-        task.check(model, data)
-    elif prepare:
+    seen = model
+    if not hasattr(model, "inputs"):  # a subclass, whose layers are not known
+        seen = _functional(model, data)
+        seen.compile(loss=model.loss)
+    task.check(seen, data)
+    if seen is not model and prepare:
         raise ValueError(
             f"Model {model.name!r} is a compiled subclass, which {data.preparation} cannot be "
             "prepared in front of: give it uncompiled."

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
 
 from zoo import arguments as check
 from zoo.verification.parts import Sides
@@ -114,13 +115,8 @@ def _faiss_index(embeddings: np.ndarray, metric: str) -> Any:
     # Centred, embeddings are as short as can be. FAISS may expand (a - b)^2, and then rounds by
     # their lengths, not by their distance.
     centre = embeddings.mean(axis=0)
-    prepare = _unit if metric == "cosine" else lambda points: points - centre
+    prepare = normalize if metric == "cosine" else lambda points: points - centre
     make = faiss.IndexFlatIP if metric == "cosine" else faiss.IndexFlatL2
     index = make(embeddings.shape[1])
     index.add(prepare(embeddings))
     return lambda queries, k: index.search(prepare(queries), k)[1]
-
-
-def _unit(points: np.ndarray) -> np.ndarray:
-    """Give points of length 1; one of zeros stays, and is equally far from all, as in the model."""
-    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
