@@ -95,9 +95,30 @@ def test_batches_are_the_images_twice_in_the_parts_own_order(digits):
         np.testing.assert_array_equal(images, targets)
 
 
+def own_autoencoder():
+    parts = [keras.layers.Flatten(), keras.layers.Dense(64, "sigmoid")]
+    return keras.Sequential([keras.Input((8, 8, 1)), *parts, keras.layers.Reshape((8, 8, 1))])
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_an_autoencoder_of_ones_own_needs_no_halves(is_compiled, digits, tmp_path):
+    model = own_autoencoder()
+    if is_compiled:
+        model.compile("adam", "mse")
+    options = dict(directory=tmp_path / "run", epochs=1, verbose=0)
+    run = zoo.train(model, digits, task="reconstruction", **options)
+    again = zoo.load_run(tmp_path / "run")
+    assert again.predict(digits.test.examples([0]))["reconstruction"].shape == (1, 8, 8, 1)
+    assert list(run.task.signatures(run.model)) == ["serving_default"]
+    (picture,) = run.task.draw(run.model, digits, tmp_path)
+    assert picture.name == "reconstructions.png"
+
+
 def test_models_and_data_that_do_not_fit_are_refused(digits, tmp_path):
-    with pytest.raises(ValueError, match="no layers `encoder` and `decoder`"):
+    with pytest.raises(ValueError, match=r"rebuilds examples of shape \(8, 8, 1\) as \(10,\)"):
         ReconstructionTask().check(zoo.mlp((8, 8, 1)), digits)
+    with pytest.raises(ValueError, match="`latent_price` is for models with layers `encoder`"):
+        ReconstructionTask(latent_price=0.1).check(own_autoencoder(), digits)
     with pytest.raises(ValueError, match=r"\(28, 28, 1\), but data 'digits'"):
         ReconstructionTask().check(zoo.dense_autoencoder(), digits)
     labels = np.arange(20) % 2

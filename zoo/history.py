@@ -18,15 +18,7 @@ EPOCH = "epoch"
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Write a table as CSV that is whole at any moment.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "history.csv"
-        >>> write_table(path, [{"loss": 0.5}, {"loss": 0.25, "rate, last": 0.1}])
-        >>> path.read_text().splitlines()
-        ['epoch,loss,"rate, last"', '1,0.5,', '2,0.25,0.1']
-    """
+    """Write a table as CSV that is whole at any moment."""
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name != EPOCH]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

@@ -11,12 +11,7 @@ from matplotlib.figure import Figure
 
 
 def plain(text: object) -> str:
-    """Give a text that matplotlib shows as it is.
-
-    Example:
-        >>> print(plain("5 $"))
-        5 \\$
-    """
+    """Give a text that matplotlib shows as it is, for example $ as a dollar."""
     return str(text).replace("$", r"\$")
 
 

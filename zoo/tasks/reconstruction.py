@@ -61,12 +61,11 @@ class ReconstructionTask(Task):
         return {"input_shape": data.input_shape, **real}
 
     def check(self, model: keras.Model, data: Dataset) -> None:
-        """Check the model's two halves, its shapes, and the range of some of the pixels."""
-        names = [layer.name for layer in model.layers]
-        if not {"encoder", "decoder"} <= set(names):
+        """Check the model's shapes, its code's price, and the range of some of the pixels."""
+        if self.latent_price and not _has_halves(model):
             raise ValueError(
-                f"Model {model.name!r} has no layers `encoder` and `decoder`, but {names}: build "
-                "an autoencoder, such as zoo.conv_autoencoder."
+                f"`latent_price` is for models with layers `encoder` and `decoder`, such as "
+                f"zoo.conv_autoencoder; {model.name!r} has none."
             )
         check_input(model, data)
         if tuple(model.input_shape) != tuple(model.output_shape):
@@ -118,6 +117,8 @@ class ReconstructionTask(Task):
 
     def signatures(self, model: keras.Model) -> dict[str, keras.Model]:
         """Serve the whole model, its encoder as `encode` and its decoder as `decode`."""
+        if not _has_halves(model):
+            return {"serving_default": model}
         decoder = model.get_layer("decoder")
         return {"serving_default": model, "encode": _encoder(model), "decode": decoder}
 
@@ -125,6 +126,12 @@ class ReconstructionTask(Task):
         """Draw test images and what is left of them, steps between two images, and the codes."""
         from zoo import plots  # matplotlib is loaded only to draw
 
+        images = data.test.examples(np.arange(min(SHOWN, len(data.test))))
+        rows = {"image": images}
+        if not _has_halves(model):
+            rows["rebuilt"] = model.predict(images, verbose=0)
+            is_image = data.preparation.kind == "images"
+            return [plots.image_rows(rows, directory / "reconstructions.png")] if is_image else []
         encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
         codes = _encoder(model).predict(self.batches(model, data.test, BATCH), verbose=0)
         labels, names = data.test.labels, data.class_names
@@ -133,8 +140,6 @@ class ReconstructionTask(Task):
         scatter = plots.latent_scatter(codes, labels, names, directory / "codes.png")
         if data.preparation.kind != "images":
             return [scatter]
-        images = data.test.examples(np.arange(min(SHOWN, len(data.test))))
-        rows = {"image": images}
         if any(layer.name == "noise" for layer in encoder.layers):
             noise = encoder.get_layer("noise")
             rows["damaged"] = keras.ops.convert_to_numpy(noise(images, training=True))
@@ -154,6 +159,10 @@ class ReconstructionTask(Task):
             plots.image_rows(steps, directory / "interpolations.png"),
             scatter,
         ]
+
+
+def _has_halves(model: keras.Model) -> bool:
+    return {"encoder", "decoder"} <= {layer.name for layer in model.layers}
 
 
 def _encoder(model: keras.Model) -> keras.Model:

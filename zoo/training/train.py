@@ -247,7 +247,10 @@ def _built(
     if prepare:
         compiled = model.get_compile_config()
         model = tasks.Task.adapt(task, model, data)
-        model.compile_from_config(compiled)
+        try:
+            model.compile_from_config(compiled)
+        except TypeError as error:  # such as a loss that Keras does not know
+            raise ValueError(f"Model {model.name!r} cannot be compiled anew: {error}") from error
     return model
 
 
