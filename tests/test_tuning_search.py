@@ -20,6 +20,7 @@ import tuning
 import zoo
 from tuning.cli import main
 from tuning.report import TrialRecord
+from zoo.records import read_record, write_record
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +115,9 @@ def test_a_kill_between_two_writes_loses_no_trial(found, small, tmp_path):
     trials = directory / "trials"
     # Trial 4 was begun and is written, but the oracle's file does not know it.
     shutil.copytree(trials / "trial_3", trials / "trial_4")
-    begun = json.loads((trials / "trial_3" / "trial.json").read_text())
+    begun = read_record(trials / "trial_3" / "trial.json")
     begun |= {"trial_id": "4", "status": "RUNNING"}
-    (trials / "trial_4" / "trial.json").write_text(json.dumps(begun))
+    write_record(trials / "trial_4" / "trial.json", begun)
     result = tuning.search("mlp", small, max_trials=4, directory=directory, resume=True, **QUICK)
     assert result.trials == found.trials
 

@@ -110,7 +110,8 @@ def space(
     rows |= _task_rows(get_task(task or entry(name).task))
     given = {**describe(name).arguments, **arguments}
     parents = {row.when[0] for row in rows.values() if row.when} - set(rows)
-    if unknown := parents - set(given):
+    conditions = {row.when[0] for row in family.rows.values() if row.when}
+    if unknown := conditions - {*given, *family.rows}:
         raise ValueError(f"`when` names {listed(sorted(unknown))}: no row or argument of {name!r}.")
     rows = resolve_conditions(rows, {parent: (given.get(parent),) for parent in parents})
     requested = {key: row for key, row in ON_REQUEST.items() if key in asked}
