@@ -22,9 +22,8 @@ Logs = Mapping[str, float] | None
 def compile_model(model: keras.Model, task: Task, recipe: Recipe) -> None:
     """Compile a model for a task, with an optimizer whose state can be loaded."""
     smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
-    if not task.has_classes and (smoothing or recipe.class_weight):
-        name = "label_smoothing" if smoothing else "class_weight"
-        raise ValueError(f"`{name}` is for tasks with classes, received it for {task.name}.")
+    if smoothing and not task.has_classes:
+        raise ValueError(f"`label_smoothing` is for tasks with classes, received {task.name!r}.")
     task.compile(model, recipe.make_optimizer(), **smoothing)
     model.optimizer.build(model.trainable_variables)
 
