@@ -1,7 +1,9 @@
 """What the tests share: quiet TensorFlow, real data, and a small trained model."""
 
+import contextlib
 import dataclasses
 import os
+import resource
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -38,3 +40,19 @@ def small(digits):
     import numpy as np
 
     return dataclasses.replace(digits, train=digits.train.subset(np.arange(320)), test=Forbidden())
+
+
+@pytest.fixture
+def no_room():
+    """Lets no file grow beyond 16 kB meanwhile: a model's does not fit, the records do."""
+
+    @contextlib.contextmanager
+    def limited():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

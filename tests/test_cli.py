@@ -9,6 +9,8 @@ import warnings
 from pathlib import Path
 
 import click
+import keras
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -41,6 +43,41 @@ def test_importing_the_packages_loads_no_framework():
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     assert run(sys.executable, "-c", program).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("true", "true"), ("1e3", "1e3"), ("None", "None"), ("['a', 'b']", ["a", "b"])],
+)
+def test_a_target_is_a_column_and_no_number(text, found):
+    @click.command()
+    @zoo.cli.data_options
+    def command(target, **options):
+        raise SystemExit(0 if target == found else 1)
+
+    with pytest.raises(SystemExit) as ended:
+        command(["--target", text], standalone_mode=False)
+    assert ended.value.code == 0
+
+
+def test_a_models_texts_are_read_from_the_files_that_are_named(tmp_path):
+    texts = [("good day " if index % 2 else "bad night ") + str(index) for index in range(40)]
+    pd.DataFrame({"text": texts, "label": ["neg", "pos"] * 20}).to_csv(tmp_path / "a.csv")
+    frame = pd.read_csv(tmp_path / "a.csv", index_col=0)
+    vectors = keras.layers.TextVectorization(50, output_sequence_length=3)
+    vectors.adapt(texts)
+    layers = [vectors, keras.layers.Embedding(50, 8), keras.layers.Flatten()]
+    model = keras.Sequential(
+        [keras.Input((), dtype="string"), *layers, keras.layers.Dense(2, "softmax")]
+    )
+    data = zoo.load_data(frame, target="label", kind="texts")
+    options = dict(directory=tmp_path / "run", epochs=20, learning_rate=0.02, verbose=0)
+    zoo.train(model, data, task="classification", **options)
+    (tmp_path / "one.txt").write_text("good day 3")
+    shown = keras_zoo("predict", str(tmp_path / "run"), str(tmp_path / "a.csv"), "--json")
+    assert [row["class"] for row in json.loads(shown.stdout)] == ["neg", "pos"] * 20
+    lines = keras_zoo("predict", str(tmp_path / "run"), str(tmp_path / "one.txt")).stdout
+    assert lines.startswith("good day 3  pos")
 
 
 def test_every_public_name_is_found_and_listed():

@@ -108,6 +108,7 @@ GRID = np.random.default_rng(1).random((50, 10, 10))
         (slices(ROWS).batch(10), "rows of 6 columns"),  # 50 is a whole number of batches
         (slices((ROWS, Y)).batch(10), "rows of 6 columns"),
         (slices((ROWS, Y)).batch(10, drop_remainder=True), "rows of 6 columns"),
+        (slices((ROWS, Y / 1)).batch(10), "rows of 6 columns"),
         (slices((GRID, ONE_HOT)).batch(10), "images of 10 x 10 x 1"),
         (slices(GRID).batch(10), "images of 10 x 10 x 1"),
         (slices(np.array([f"a {number}" for number in range(50)])).batch(10), "texts"),
@@ -138,7 +139,8 @@ class Late(Batches):
 BAD = {
     "labels beside their examples": (Uneven(X, Y), "as many labels as examples"),
     "labels in some batches": (Late(X, Y), "as many labels as examples"),
-    "one-hot or a batch": (slices((GRID, ONE_HOT)), r"one-hot labels: use \.batch"),
+    "one-hot or a batch": (slices((GRID, ONE_HOT)), r"batches or examples: use \.batch"),
+    "targets or a batch": (slices((GRID, GRID[:, 0])), r"batches or examples: use \.batch"),
     "infinite": (slices((X, Y)).batch(7).repeat(), "no finite length"),
     "unknown": (slices((X, Y)).filter(lambda x, y: y > 0), "no known length"),
     "infinite PyDataset": (Endless(X, Y), "The Endless of the data has no finite"),
@@ -149,7 +151,7 @@ BAD = {
     "two inputs": (slices(((X, X), Y)), r"received \(tuple, "),
     "in a pair": ((Batches(X, Y), slices((X, Y)).repeat()), "the test part has no finite"),
     "no batches": (Batches(np.float32(3)), "must give batches"),
-    "labels beside": ((Batches(X), Y), "Beside a data set of batches"),
+    "labels beside": ((Batches(X), Y), "Beside batches must be others"),
     "not UTF-8": (slices(([b"\xff\xfe"] * 9, Y[:9])), "A string of the data is no UTF-8"),
 }
 
@@ -158,6 +160,26 @@ BAD = {
 def test_other_batches_are_refused(source, message):
     with pytest.raises(ValueError, match=message):
         zoo.load_data(source)
+
+
+def test_sequences_without_labels_are_not_torn_apart():
+    waves = tf.data.Dataset.from_generator(
+        lambda: iter([np.ones((5, 2))] * 29 + [np.ones((3, 2))]),
+        output_signature=tf.TensorSpec((None, 2)),
+    ).apply(tf.data.experimental.assert_cardinality(30))
+    with pytest.raises(ValueError, match="may give batches or examples"):
+        zoo.load_data(waves, kind="sequences")
+    data = zoo.load_data(waves.padded_batch(10), kind="sequences")
+    assert len(data.train) + len(data.validation) + len(data.test) == 30
+
+
+def test_an_empty_sequence_is_refused_by_its_place():
+    waves = tf.data.Dataset.from_generator(
+        lambda: ((np.ones((index, 3)), index % 2) for index in range(20)),
+        output_signature=(tf.TensorSpec((None, 3)), tf.TensorSpec((), tf.int64)),
+    ).apply(tf.data.experimental.assert_cardinality(20))
+    with pytest.raises(ValueError, match="sequence 0 of the data"):
+        zoo.load_data(waves)
 
 
 def test_rows_in_batches_of_one_length_are_refused_where_they_may_be_images():

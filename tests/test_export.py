@@ -330,7 +330,7 @@ def one_layer_two_outputs() -> keras.Model:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: "model.keras", TypeError, "needs a keras.Model, received str"),
+        (lambda: "model.keras", TypeError, "needs a keras.Model, received"),
         (lambda: keras.Sequential([keras.layers.Dense(2)]), ValueError, "call it on a batch"),
         (Subclassed, ValueError, "is not built"),
         (lambda: called(Subclassed()), ValueError, "Wrap it"),

@@ -137,7 +137,7 @@ def test_filters_double_below_and_stay_above():
         (lambda: zoo.face_cnn(sharing="tiled"), "`sharing` must be one of 'local'"),
         (lambda: zoo.face_cnn(rank=0), "`rank`"),
         (lambda: zoo.face_cnn(num_shared_blocks=6), "at least 64 pixels"),
-        (lambda: zoo.deepface(filters=(8, 8)), "`filters` .* 5 entries"),
+        (lambda: zoo.deepface(filters=(8, 8)), "`filters` must be an integer or 5"),
         (lambda: zoo.deepid(region=0), "`region`"),
         (lambda: zoo.deepid(num_classes=1), "`num_classes`=1"),
     ],

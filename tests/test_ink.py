@@ -64,7 +64,7 @@ def test_no_images():
 @pytest.mark.parametrize(
     ("images", "options", "message"),
     [
-        (np.concatenate([drawn(), 0 * drawn()]), {}, "1 of 2 images are blank, the first at 1"),
+        (np.concatenate([drawn(), 0 * drawn()]), {}, "1 images are blank, the first at 1"),
         (drawn().astype("int64"), {}, "floats in .0, 1. or uint8"),
         (drawn() * 255, {}, "values from 0 to 255"),
         (drawn() * np.nan, {}, "values from nan"),

@@ -124,7 +124,7 @@ def test_a_linear_layer_may_lie_above_the_vector():
         ("`embedding_dim`", "siamese_cnn", dict(embedding_dim=-1)),
         ("`embedding_dim`", "koch_siamese", dict(embedding_dim=0)),
         ("`embedding_dim`", "siamese_face", dict(embedding_dim=0)),
-        ("`filters` must be one integer or have 4 entries", "koch_siamese", dict(filters=(8, 8))),
+        ("`filters` must be an integer or 4 of them", "koch_siamese", dict(filters=(8, 8))),
         ("`kernel_sizes`", "koch_siamese", dict(kernel_sizes=(3, 3, 3))),
         ("`activation`", "koch_siamese", dict(activation="rellu")),
         ("`embedding_activation`", "koch_siamese", dict(embedding_activation="sigmod")),

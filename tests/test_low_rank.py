@@ -228,7 +228,7 @@ def test_the_configuration_makes_the_layer_again():
         (dict(kernel_size=9), r"`kernel_size`=\(9, 9\).*spans \(9, 9\)"),
         (dict(dilation_rate=4), r"spans \(9, 9\)"),
         (dict(strides=-1), "`strides"),
-        (dict(strides=(1, 2, 3)), "`strides` must be one integer or have 2 entries"),
+        (dict(strides=(1, 2, 3)), "`strides` must be an integer or 2 of them"),
         (dict(rank=0), "`rank` must be an integer of at least 1"),
         (dict(combining="softmax"), "`combining` must be one of 'factored', 'free'"),
         (dict(padding="causal"), "`padding` must be one of 'valid', 'same'"),

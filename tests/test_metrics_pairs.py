@@ -158,7 +158,7 @@ def test_n_ways_and_k_shots():
         ("`k` must be at most 2", lambda: recall_at_k(np.eye(3), [0, 0, 1], k=3)),
         ("No class has two", lambda: recall_at_k(np.eye(3), [0, 1, 2])),
         ("one label", lambda: mean_average_precision(np.eye(3), [0, 1])),
-        ("first at index 1", lambda: recall_at_k([[1.0], [np.inf]], [0, 0])),
+        ("first at 1", lambda: recall_at_k([[1.0], [np.inf]], [0, 0])),
         (r"received \(3,\)", lambda: recall_at_k(np.ones(3), [0, 0, 1])),
         (
             "same number of examples",

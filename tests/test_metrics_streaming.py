@@ -276,7 +276,10 @@ def test_low_precision_does_not_stop_the_count():
         ("`largest`", lambda: VerificationEER(largest=0)),
         ("`y_pred` must be of shape", lambda: fed(VerificationAUC(), ([1, 0], np.eye(2)))),
         ("one-hot", lambda: fed(VerificationAUC("embeddings"), (np.eye(2), np.eye(2)))),
-        ("must be embeddings", lambda: fed(VerificationEER("embeddings"), ([1, 0], [0.1, 0.2]))),
+        (
+            "must be .batch, embedding_dim",
+            lambda: fed(VerificationEER("embeddings"), ([1, 0], [0.1, 0.2])),
+        ),
         (
             "`weighted_metrics`",
             lambda: fed(VerificationEER("embeddings"), ([1, 0], np.eye(2)), sample_weight=[1, 1]),

@@ -71,6 +71,76 @@ def test_an_optimizer_of_ones_own_goes_on_in_the_same_process(digits, tmp_path):
     assert len(run.history["loss"]) == 2
 
 
+def scaled(function):
+    return keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Lambda(function), *sequential().layers]
+    )
+
+
+def test_another_function_in_a_model_or_as_its_loss_is_not_resumed(small_run, tmp_path):
+    small_run(scaled(lambda x: x * 2), tmp_path / "a", epochs=1)
+    small_run(scaled(lambda x: x * 2), tmp_path / "a", epochs=2, resume=True)
+    with pytest.raises(ValueError, match="functions"):
+        small_run(scaled(lambda x: 1 - x), tmp_path / "a", epochs=3, resume=True)
+
+    def loss(y, p):
+        return keras.losses.sparse_categorical_crossentropy(y, p)
+
+    small_run(compiled("adam", loss), tmp_path / "b", epochs=1)
+
+    def loss(y, p):
+        return 100 - keras.losses.sparse_categorical_crossentropy(y, p)
+
+    with pytest.raises(ValueError, match="functions"):
+        small_run(compiled("adam", loss), tmp_path / "b", epochs=2, resume=True)
+
+
+def test_a_builder_must_return_an_uncompiled_model(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo.registry, "_entries", dict(zoo.registry._entries))
+    for name, model in (("compiled_one", compiled("sgd")), ("forgotten", None)):
+
+        def builder(input_shape, num_classes=10, *, name=None, model=model):
+            return model
+
+        builder.__name__ = name
+        zoo.register(task="classification")(builder)
+        with pytest.raises(ValueError, match=f"'{name}' must return an uncompiled model"):
+            zoo.train(name, digits, directory=tmp_path / name, verbose=0)
+
+
+def test_a_model_that_gives_a_dictionary_is_refused(small_run, tmp_path):
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, {"classes": functional()(image)})
+    with pytest.raises(ValueError, match="must give one tensor"):
+        small_run(model, tmp_path)
+
+
+def test_a_shape_that_does_not_fit_is_told_by_both_shapes(small_run, tmp_path):
+    model = keras.Sequential([keras.Input((28, 28, 1)), *sequential().layers])
+    with pytest.raises(ValueError, match=r"takes examples of shape \(28, 28, 1\), but data"):
+        small_run(model, tmp_path)
+
+
+def test_a_schedule_in_the_optimizer_and_a_callback_are_refused(digits, tmp_path):
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, 100)
+    callback = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)
+    with pytest.raises(ValueError, match="LearningRateScheduler both set"):
+        zoo.train(
+            "mlp_tiny",
+            digits,
+            directory=tmp_path,
+            optimizer=keras.optimizers.Adam(schedule),
+            callbacks=[callback],
+        )
+
+
+def test_the_optimizers_state_is_loaded_also_in_half_precision(digits, tmp_path):
+    options = dict(precision="mixed_float16", epochs=1, verbose=0)
+    run = zoo.train("mlp_tiny", digits, directory=tmp_path, **options)
+    loaded = zoo.load_run(tmp_path).model.optimizer
+    assert int(loaded.iterations) == int(run.model.optimizer.iterations) > 0
+
+
 def test_accumulated_gradients_count_all_steps(digits, tmp_path):
     def run(directory, epochs):
         optimizer = keras.optimizers.Adam(0.01, gradient_accumulation_steps=3)
@@ -95,7 +165,10 @@ def test_models_that_do_not_fit_the_data_are_refused(small_run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("loss", ["categorical_crossentropy", "categorical_focal_crossentropy"])
+@pytest.mark.parametrize(
+    "loss",
+    ["categorical_crossentropy", "categorical_focal_crossentropy", "mse", "kl_divergence"],
+)
 def test_losses_of_one_hot_labels_get_them(loss, small_run, tmp_path):
     run = small_run(compiled("adam", loss), tmp_path, epochs=1)
     assert run.recipe.precision == "float32"
@@ -161,6 +234,22 @@ def test_a_model_inside_a_model_tells_whether_it_gives_logits(small_run, tmp_pat
     np.testing.assert_allclose(
         run.predict(np.zeros((2, 8, 8)))["probabilities"].sum(axis=1), 1, rtol=1e-5
     )
+
+
+def test_a_string_as_loss_wants_probabilities_and_a_softmax_gives_them(small_run, tmp_path):
+    with pytest.raises(ValueError, match="which are no probabilities"):
+        small_run(compiled("adam", activation=None), tmp_path)
+    for last in (
+        [keras.layers.Dense(10, "softmax")],
+        [keras.layers.Dense(10), keras.layers.Softmax()],
+    ):
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), *last])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)  # as Keras warns of
+        model.compile("adam", loss, metrics=["accuracy"])
+        run = small_run(model, tmp_path / last[-1].name, epochs=3)
+        x = np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32")
+        probabilities = run.predict(x)["probabilities"]
+        np.testing.assert_allclose(probabilities, run.model.predict(x, verbose=0), rtol=1e-5)
 
 
 def test_a_run_with_unregistered_classes_says_what_it_needs(digits, tmp_path):

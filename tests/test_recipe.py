@@ -243,7 +243,9 @@ def test_a_run_that_blew_up_begins_anew_in_its_directory(digits, tmp_path):
     options = dict(epochs=3, optimizer="sgd", directory=tmp_path, **QUICK)
     with pytest.raises(FloatingPointError, match="overwrite=True"):
         zoo.train("mlp_tiny", digits, learning_rate=1e30, **options)
+    (options["directory"] / "notes.txt").write_text("mine")
     run = zoo.train("mlp_tiny", digits, learning_rate=0.1, overwrite=True, **options)
+    assert (run.directory / "notes.txt").read_text() == "mine"
     assert run.is_complete
 
 

@@ -49,7 +49,7 @@ def test_one_process_holds_a_directory_and_a_killed_one_leaves_no_lock(tmp_path)
             claimed(tmp_path / "work", "work.json", {"model": "mlp"}, resume=True),
         ):
             pass
-        with pytest.raises(BlockingIOError), claim(tmp_path / "work", overwrite=True):
+        with pytest.raises(BlockingIOError), claim(tmp_path / "work", overwrite=["model.keras"]):
             pass
     finally:
         process.send_signal(signal.SIGKILL)
@@ -76,7 +76,7 @@ def test_a_process_cannot_hold_a_directory_twice_but_again(tmp_path):
         assert names(path) == ["work.json"]
 
 
-@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": ["model.keras"]}], ids=str)
 def test_a_foreign_directory_stays_as_it_is(tmp_path, options):
     (tmp_path / "holidays.txt").write_text("mine")
     with (
@@ -102,22 +102,28 @@ def test_hidden_files_do_not_count_as_content(tmp_path):
 def test_overwrite_begins_anew_where_there_is_such_work_and_only_there(tmp_path):
     outside = tmp_path / "outside.txt"
     outside.write_text("stays")
-    with claim(tmp_path / "work", overwrite=True) as path:  # nothing there yet
-        (path / "trials").mkdir()
-        (path / "trials" / "a.json").write_text("{}")
+    with claim(tmp_path / "work", overwrite=["model.keras"]) as path:  # nothing there yet
+        (path / "served").mkdir()
+        (path / "served" / "mine").write_text("stays")
         (path / "model.keras").write_text("blown up")
         (path / "link").symlink_to(tmp_path)
     other = {**WORK, "recipe": {"epochs": 1}}
-    with claimed(tmp_path / "work", "work.json", other, overwrite=True) as path:
-        assert names(path) == ["work.json"]
+    with claimed(tmp_path / "work", "work.json", other, overwrite=["model.keras"]) as path:
+        assert names(path) == ["link", "served", "work.json"]
         assert read_json(path / "work.json")["recipe"] == {"epochs": 1}
     assert outside.read_text() == "stays"
     write_json(path / "work.json", {"model": "of another program"})
     (path / "precious").write_text("")
-    with pytest.raises(ValueError, match="not written by keras-zoo"), claim(path, overwrite=True):
+    with (
+        pytest.raises(ValueError, match="not written by keras-zoo"),
+        claim(path, overwrite=["model.keras"]),
+    ):
         pass
-    assert names(path) == ["precious", "work.json"]
-    with pytest.raises(ValueError, match="one of"), claim(path, overwrite=True, resume=True):
+    assert names(path) == ["link", "precious", "served", "work.json"]
+    with (
+        pytest.raises(ValueError, match="one of"),
+        claim(path, overwrite=["model.keras"], resume=True),
+    ):
         pass
 
 

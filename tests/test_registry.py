@@ -34,7 +34,7 @@ def test_unknown_names_suggest_close_ones():
 
 
 def test_names_are_not_data():
-    with pytest.raises(ValueError, match=r"received 'digits'\. Make one: zoo\.load_data"):
+    with pytest.raises(ValueError, match=r"received 'digits'\. Use zoo\.load_data"):
         zoo.train("mlp_tiny", "digits", directory="nowhere")
 
 

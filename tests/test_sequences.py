@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 import zoo
 from zoo.data.preparation import PREPARATION, preparation_from_config
@@ -40,6 +41,17 @@ def run(data, tmp_path_factory):
         model, data, task="classification", epochs=6, batch_size=8, learning_rate=0.05,
         directory=directory, verbose=0,
     )  # fmt: skip
+
+
+def test_several_sequences_in_any_form_are_the_same(data, run):
+    several, _ = sines(4)
+    rows = data.preparation(several)
+    objects = np.empty(4, object)
+    objects[:] = several
+    ragged = tf.ragged.constant([steps.tolist() for steps in several], ragged_rank=1)
+    for x in (objects, pd.Series(several), ragged, tf.constant(rows), tuple(several)):
+        np.testing.assert_allclose(data.preparation(x), rows, rtol=1e-6)
+    assert len(run.predict(ragged)["class"]) == 4
 
 
 def test_padded_steps_hold_the_mask_value_and_real_ones_are_kept(data):
@@ -191,7 +203,7 @@ def test_bad_sequences_are_refused(x, message):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.ones((21, 2)), "at most 20 steps.* 0 has 21"),
+        (np.ones((21, 2)), "Sequence 0 has 21 steps, more than 20"),
         ([np.ones((3, 2)), np.ones((3, 4))], r"2 features a step; sequence 1 .* \(3, 4\)"),
         (np.array([[1, 2], [np.nan, 2]]), "holds NaN"),
         (np.full((2, 2), 1e300), "too large"),

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 
 from zoo.data import load_data
 from zoo.data.preparation import preparation_from_config
@@ -179,7 +180,7 @@ def test_categories_that_the_training_part_lacks_are_refused_or_unknown():
     ("text", "message"),
     [
         ("a;b\n1;2\n", "not parted by commas.*sep"),
-        ("1,2\n3,4\n", "first line must name the columns, and holds numbers: 1, 2"),
+        ("1,2\n3,4\n", "first line must name columns, but holds: 1, 2"),
         ("a,b,a\n1,2,3\n", "same name, 'a'"),
         ("a,b\n1,2,3\n4,5,6\n", "cannot be read"),
         ("", "cannot be read"),
@@ -242,7 +243,7 @@ def test_illegal_arguments_are_refused():
         load_data(((np.zeros((9, 4)), None), (np.zeros((9, 5)), None)))
     with pytest.raises(ValueError, match=r"`target`.* 'incme' .*Did you mean 'income'"):
         load_data(people(), target="incme")
-    with pytest.raises(ValueError, match="`target` is for tables"):
+    with pytest.raises(ValueError, match="`target`='income' is for tables"):
         load_data("digits", target="income")
     with pytest.raises(ValueError, match="`missing` must be one of"):
         load_data(people(), missing="drop")
@@ -281,6 +282,8 @@ ROW = {"age": 30, "city": "Rome", "member": True}
         np.array([30, "Rome", True], dtype=object),
         np.array([30, 2, 1], "float32"),
         np.array([[30, 2, 1]]),
+        [[30, 2, 1]],
+        pd.Series([30, "Rome", True]),
         keras.ops.array([[30, 2, 1]]),
         [pd.Series(ROW)[["member", "city", "age"]]],
         next(pd.DataFrame([ROW])[["member", "city", "age"]].itertuples()),
@@ -328,12 +331,41 @@ def test_examples_and_files_are_taken_as_they_were_loaded(data, tmp_path):
         (np.zeros((1, 3, 1)), "no rows of a table"),
         ("nowhere.csv", "is no file"),
         ({name: np.array([[value]]) for name, value in ROW.items()}, "'age' has the shape"),
-        ([pd.Series([30, "Rome", True])], "'age', 'city', 'member' are missing"),
+        (pd.Series([30, "Rome"]), "expected 3 columns, received 2"),  # a column, not a row
+        ([[30, "Rome", True], [30]], "they differ in length"),
+        (scipy.sparse.csr_matrix(np.eye(3)), "csr_matrix .*toarray"),
     ],
 )
 def test_rows_that_would_be_taken_for_others_are_refused(data, x, message):
     with pytest.raises(ValueError, match=message):
         data.preparation(x)
+
+
+def test_the_index_that_pandas_writes_is_no_column_and_costs_no_category(tmp_path):
+    frame = people()
+    frame.to_csv(tmp_path / "people.csv")
+    data = load_data(tmp_path / "people.csv", target="income", missing="impute")
+    same = load_data(frame, target="income", missing="impute")
+    np.testing.assert_array_equal(data.train.examples(), same.train.examples())
+    rows = data.preparation(tmp_path / "people.csv")
+    np.testing.assert_array_equal(rows, data.preparation(frame))
+    assert not np.isnan(rows).any()
+
+
+def test_integers_as_objects_are_the_same_targets():
+    frame = people().assign(income=np.arange(100) * 1000)
+    frame["income"] = frame["income"].astype(object)
+    assert load_data(frame, target="income").is_regression
+    with pytest.raises(ValueError, match="`target` must name"):
+        load_data(frame, target={"income"})  # a set has no order
+
+
+def test_what_is_no_table_is_told_how_to_become_one():
+    for x in (np.zeros(9), pd.Series(np.zeros(9)), scipy.sparse.csr_matrix(np.eye(9))):
+        with pytest.raises(ValueError, match=r"Tables are \(n, columns\), such as x\[:, None\]"):
+            load_data((x, np.arange(9) % 2))
+    with pytest.raises(ValueError, match=r"in a DataFrame, a \.csv or a \.parquet file"):
+        load_data("people.tsv", target="income")
 
 
 def test_an_integer_category_beside_a_missing_one_stays_what_it_is():

@@ -33,7 +33,8 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def regression(files):
     data = zoo.load_data(files / "incomes.csv", target="income", missing="impute")
-    return data, zoo.train("mlp", data, directory=files / "regression", **QUICK)
+    run = zoo.train("mlp", data, directory=files / "regression", precision="float32", **QUICK)
+    return data, run
 
 
 def test_a_regression_gives_values_in_their_units(regression, files):

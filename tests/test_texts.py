@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 import zoo
 from zoo.data import Part, TextPreparation, feed
@@ -111,7 +112,7 @@ def test_options_of_images_are_refused(tmp_path):
     write(tmp_path / "texts", WORDS)
     with pytest.raises(ValueError, match=r"for folders of images.*received image_size=\(8, 8\)"):
         zoo.load_data(tmp_path / "texts", image_size=(8, 8))
-    with pytest.raises(ValueError, match="the labels are real numbers or texts"):
+    with pytest.raises(ValueError, match="not real numbers or texts"):
         zoo.load_data((WORDS, WORDS[::-1]), split_by="classes")
 
 
@@ -216,11 +217,47 @@ def test_preparing_texts(tmp_path):
     ]
 
 
+def test_texts_are_prepared_from_all_that_they_can_be_loaded_from(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"text": WORDS, "label": ["pos", "neg"] * 15})
+    frame.to_csv(tmp_path / "reviews.csv", index=False)
+    frame[["text"]].to_csv(tmp_path / "new.csv", index=False)
+    write(tmp_path / "folder", WORDS[:3])
+    write(tmp_path / "classes" / "a", WORDS[:3])
+    prepare = zoo.load_data(tmp_path / "reviews.csv", target="label", kind="texts").preparation
+    for x in (frame, frame[["text"]], tmp_path / "reviews.csv", str(tmp_path / "new.csv")):
+        assert prepare(x).tolist() == WORDS
+    for x in (tmp_path / "folder", tmp_path / "classes", str(tmp_path / "folder")):
+        assert sorted(prepare(x)) == sorted(WORDS[:3])
+    with pytest.raises(ValueError, match="is no file"):
+        prepare("absent.csv")
+    with pytest.raises(ValueError, match="no file of a text"):
+        prepare([tmp_path / "new.csv"])
+
+
+def test_only_in_lists_a_text_can_be_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.txt").write_text("another text")
+    cells = ["secret.txt", *WORDS]
+    labels = ["a", *["a", "b"] * 15]
+    (tmp_path / "lines.txt").write_text("\n".join(cells))
+    pd.DataFrame({"text": cells, "label": labels}).to_csv("cells.csv", index=False)
+    batches = tf.data.Dataset.from_tensor_slices((cells, labels)).batch(8)
+    told = {"kind": "texts", "target": "label"}
+    for data in (
+        zoo.load_data("cells.csv", **told),
+        zoo.load_data("lines.txt"),
+        zoo.load_data(batches),
+        zoo.load_data((np.array(cells, object), labels)),
+    ):
+        assert everything(data)[0][0] == "secret.txt"
+    assert everything(zoo.load_data((cells, labels)))[0][0] == "another text"
+
+
 BAD = {
-    "number": ((["a", 3, "b"], [0, 1, 0]), "Text 1 of the data must be a str .* received 3"),
-    "missing": ((["a", None, "b"], [0, 1, 0]), "Text 1 .* received None"),
+    "number": ((["a", 3, "b"], [0, 1, 0]), "Text 1 of the data must be str.*: 3"),
+    "missing": ((["a", None, "b"], [0, 1, 0]), "Text 1 .*: None"),
     "blank": ((["a", " \n", "b"], [0, 1, 0]), "Text 1 .* not blank"),
-    "bytes": (([b"a", b"b", b"a"], [0, 1, 0]), "Text 0 .* received b'a'"),
+    "bytes": (([b"a", b"b", b"a"], [0, 1, 0]), "Text 0 .*: b'a'"),
     "labels": ((WORDS, [0, 1]), "30 examples and 2 labels"),
     "file": ("absent.txt", "'absent.txt' is no file"),
     "files": ((["absent.txt", "b", "c"], [0, 1, 0]), "'absent.txt' is no file"),

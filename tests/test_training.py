@@ -47,6 +47,28 @@ def whole_run(digits, tmp_path_factory):
     )
 
 
+def test_a_changed_or_missing_file_of_a_complete_run_is_named(digits, tmp_path):
+    options = dict(directory=tmp_path, epochs=1, verbose=0)
+    zoo.train("mlp_tiny", digits, **options)
+    metrics = (tmp_path / "metrics.json").read_text()
+    for text in ("{}", metrics.replace("0.", "0.9"), '{"accuracy": NaN}'):
+        (tmp_path / "metrics.json").write_text(text)
+        with pytest.raises(ValueError, match=r"metrics\.json. is missing or damaged"):
+            zoo.load_run(tmp_path)
+    (tmp_path / "metrics.json").write_text(metrics)
+    (tmp_path / "model.keras").unlink()
+    with pytest.raises(ValueError, match=r"model\.keras. is missing"):
+        zoo.train("mlp_tiny", digits, resume=True, **options)
+
+
+def test_what_was_not_written_is_not_counted(digits, tmp_path, no_room):
+    with no_room(), pytest.raises(OSError, match="too large") as error:
+        zoo.train("mlp_tiny", digits, directory=tmp_path, epochs=2, verbose=0)
+    assert "holds 0 of 2 epochs" in error.value.__notes__[0]
+    run = zoo.train("mlp_tiny", digits, directory=tmp_path, epochs=2, verbose=0, resume=True)
+    assert run.is_complete
+
+
 def test_a_run_writes_what_it_did(whole_run, digits):
     files = {path.name for path in whole_run.directory.glob("[!.]*")}
     assert files == {"config.json", "history.csv", "metrics.json", "model.keras"}

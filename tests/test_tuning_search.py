@@ -34,6 +34,32 @@ def scores(result):
     return [(trial.score, dict(trial.values)) for trial in result.trials]
 
 
+def test_a_full_disk_ends_the_search_and_fails_no_trial(small, tmp_path, no_room):
+    options = dict(directory=tmp_path, max_trials=2, **QUICK)
+    with no_room(), pytest.raises(OSError, match="too large"):
+        tuning.search("mlp_tiny", small, **options)
+    result = tuning.search("mlp_tiny", small, resume=True, **options)
+    assert [trial.status for trial in result.trials] == ["COMPLETED"] * 2
+
+
+@pytest.mark.parametrize(
+    ("ranges", "message"),
+    [
+        ({"activation": ["relu", "rellu"]}, "activation='rellu' cannot be searched"),
+        ({"optimizer": ["sgd", "adm"]}, "optimizer='adm' cannot be searched"),
+        ({"momentum": (0.5, 1.5)}, "momentum=1.5 cannot be searched"),
+        ({"dropout": (0.5, 1.5)}, "dropout=1.5 cannot be searched"),
+        ({"label_smoothing": [0.1, 2.0]}, "label_smoothing=2.0 cannot be searched"),
+        ({"warmup_epochs": (0.0, 3.0)}, "more than `epochs`"),
+    ],
+)
+def test_values_that_would_fail_their_trials_are_refused(ranges, message, small, tmp_path):
+    options = dict(directory=tmp_path, max_trials=2, epochs=1, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        tuning.search("mlp_tiny", small, ranges=ranges, **options)
+    assert not list(tmp_path.iterdir())
+
+
 def test_result_holds_the_best_trial_ready_to_build_and_train(found, digits, tmp_path):
     assert [trial.number for trial in found.trials] == [1, 2, 3, 4]
     assert {trial.status for trial in found.trials} == {"COMPLETED"}
@@ -261,7 +287,7 @@ class RateWriter(keras.callbacks.Callback):
         ({"tuner": "randm"}, "Did you mean 'random'"),
         ({"max_trials": 0}, "max_trials"),
         ({"epochs": 0}, "epochs"),
-        ({"epochs": 2, "ranges": {"epochs": (1, 2)}}, "leave one of them out"),
+        ({"epochs": 2, "ranges": {"epochs": (1, 2)}}, "leave one out"),
         ({"seed": -1}, "seed"),
         ({"task": "classify"}, "classification"),
         ({"precision": "float8"}, "precision"),

@@ -207,9 +207,9 @@ def test_conditions_that_are_settled_go():
         ({"dropout": float("nan")}, {}, "0 <= low"),
         ({"batch_norm": 1}, {}, "'batch_norm' must be True or False"),
         ({"activation": 3}, {}, "'activation' must be a string"),
-        ({}, {"activation": "relu"}, "must be a list of choices"),
-        ({}, {"activation": ("relu", "tanh")}, "must be a list of choices"),
-        ({}, {"activation": []}, "must be a list of choices"),
+        ({}, {"activation": "relu"}, "must be a list"),
+        ({}, {"activation": ("relu", "tanh")}, "must be a list"),
+        ({}, {"activation": []}, "must be a list"),
         ({}, {"learning_rate": (0.1, 0.01)}, "low <= high"),
         ({}, {"learning_rate": (0, 0.01)}, "0 < low"),
         ({}, {"learning_rate": (1, 2, 3)}, "a tuple \\(low, high\\) or a list"),
@@ -342,7 +342,7 @@ def test_conditions_on_arguments_without_a_row(monkeypatch):
 
 
 def test_a_start_that_would_not_apply_is_refused():
-    with pytest.raises(ValueError, match="`start` has 'momentum', which applies only with"):
+    with pytest.raises(ValueError, match="`start` has 'momentum', which needs"):
         tuning.space("mlp", (8, 8, 1), start={"momentum": 0.5})
     rows = tuning.space("mlp", (8, 8, 1), start={"momentum": 0.5, "optimizer": "sgd"})
     assert rows["momentum"].default == 0.5

@@ -231,13 +231,13 @@ OVERFLOWING = Verifier(
 @pytest.mark.parametrize(
     ("message", "act"),
     [
-        ("Functional model", lambda: Verifier("model.keras")),
-        ("Functional model", lambda: Verifier(KNOWING)),
-        ("Functional model", lambda: Verifier(keras.Sequential([keras.layers.Dense(3)]))),
+        ("Functional or built", lambda: Verifier("model.keras")),
+        ("Functional or built", lambda: Verifier(KNOWING)),
+        ("Functional or built", lambda: Verifier(keras.Sequential([keras.layers.Dense(3)]))),
         ("must give embeddings", lambda: Verifier(zoo.conv_autoencoder((8, 8, 1)))),
         ("class probabilities", lambda: Verifier(classifier())),
-        ("one input and one output", lambda: Verifier(two_outputs())),
-        ("one input and one output", lambda: Verifier(compared_without_a_trunk())),
+        ("one input and output", lambda: Verifier(two_outputs())),
+        ("one input and output", lambda: Verifier(compared_without_a_trunk())),
         ("NaN or infinite values, such as block1_conv1/kernel", lambda: Verifier(damaged())),
         ("call verifier.calibrate", lambda: plain_verifier().same(IMAGES[:1], IMAGES[:1])),
         ("gallery is empty", lambda: plain_verifier().search(IMAGES[:1])),

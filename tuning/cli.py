@@ -29,9 +29,7 @@ from zoo.training.recipe import DEFAULTS, Recipe
     help="How values are proposed.",
 )
 @click.option("--max-trials", type=int, default=20, show_default=True, help="Number of trials.")
-@click.option(
-    "--fix", "fixed", type=KeyValue(), multiple=True, help="Fix a hyperparameter of the model."
-)
+@click.option("--fix", "fixed", type=KeyValue(), multiple=True, help="Fix a hyperparameter.")
 @click.option(
     "--range",
     "ranges",

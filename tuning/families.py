@@ -245,8 +245,5 @@ def family_of(name: str) -> Family:
     if found.space is not None:
         return Family(found.space)
     if found.family not in FAMILIES:
-        raise ValueError(
-            f"{name!r} cannot be searched: its family {found.family!r} was registered without a "
-            "`space`."
-        )
+        raise ValueError(f"{name!r} cannot be searched: {found.family!r} has no `space`.")
     return FAMILIES[found.family]

@@ -92,9 +92,7 @@ def divided(
         brought.update(AUGMENTATION)
     for name in (*values, *brought):
         if name in fixed or name in ranges:
-            raise ValueError(
-                f"`{name}` is given, and in `fixed` or `ranges`: leave one of them out."
-            )
+            raise ValueError(f"`{name}` is given, and in `fixed` or `ranges`: leave one out.")
     return {**fixed, **in_space}, Recipe().replace(**others), brought
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -51,18 +52,17 @@ def make_objective(objective: Any, direction: str | None, task: Task) -> Objecti
         return Objective(task.objective, direction or task.direction)
     if callable(objective):
         if direction is None:
-            raise ValueError(
-                "An `objective` that is a function needs a `direction`: 'max' or 'min'."
-            )
+            raise ValueError("A function as `objective` needs a `direction`: 'max' or 'min'.")
         name = getattr(objective, "__name__", type(objective).__name__)
+        try:
+            inspect.signature(objective).bind(None, {})
+        except TypeError as error:
+            raise ValueError(f"`objective` must take (model, logged values): {error}.") from error
         return Objective(name, direction, objective)
     if not isinstance(objective, str):
         raise ValueError(f"`objective` must be a name or a function, received {objective!r}.")
     try:
         inferred = direction or create_objective(objective).direction
     except ValueError as error:
-        raise ValueError(
-            f"Whether {objective!r} is to rise or to fall is not known: give `direction`='max' or "
-            "'min'."
-        ) from error
+        raise ValueError(f"Is {objective!r} to rise or fall? Give `direction`.") from error
     return Objective(objective, inferred)

@@ -85,7 +85,7 @@ class SearchResult:
         Raises:
             ValueError: If its file is missing or damaged.
         """
-        return load_model(self.model_path)
+        return load_model(self.model_path, self.best_recipe.precision)
 
     def __repr__(self) -> str:
         return (

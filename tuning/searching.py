@@ -27,7 +27,7 @@ from zoo.registry import entry
 from zoo.space import Choice, default_values, row_from
 from zoo.training.fingerprint import describe_function
 from zoo.training.fit import require_trainable
-from zoo.training.recipe import Recipe
+from zoo.training.recipe import DEFAULTS, Recipe
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")
 
@@ -147,10 +147,7 @@ def search(
         data=data,
     )
     hypermodel.build(keras_tuner.HyperParameters())  # refuses what does not fit the data
-    schedule = rows.get("learning_rate_schedule")
-    for kind in schedule.options if schedule else ():
-        some = default_values({**rows, "learning_rate_schedule": Choice((kind,))})
-        require_trainable(hypermodel.trial_recipe(some), data, the_task, callbacks)
+    _require_legal(hypermodel, {"learning_rate_schedule", *(ranges or ())}, data, callbacks)
     require_trainable(hypermodel.recipe, data, the_task, callbacks)
     identity = {
         "model": name,
@@ -175,6 +172,27 @@ def search(
         runner = _runner(hypermodel, identity, wanted, path, shown=verbose != 0)
         _run(runner, data, callbacks)
         return _result(runner, path)
+
+
+def _require_legal(
+    hypermodel: ZooHyperModel, names: set[str], data: Dataset, callbacks: Any
+) -> None:
+    """Refuse values of some rows that would fail each trial that draws them."""
+    rows = hypermodel.rows
+    shortest = {"epochs": Choice((min(rows["epochs"].options),))} if "epochs" in rows else {}
+    for name, row in [(name, row) for name, row in rows.items() if name in names]:
+        parent = {row.when[0]: Choice(row.when[1])} if row.when else {}
+        for value in row.options if isinstance(row, Choice) else (row.low, row.high):
+            some = default_values(
+                {**rows, **shortest, **parent, name: Choice((value,), when=row.when)}
+            )
+            try:
+                recipe = hypermodel.trial_recipe(some)
+                require_trainable(recipe, data, hypermodel.trial_task(some), callbacks)
+                if name not in DEFAULTS:
+                    hypermodel.task.build(hypermodel.name, data, hypermodel.arguments(some))
+            except ValueError as error:
+                raise ValueError(f"{name}={value!r} cannot be searched: {error}") from error
 
 
 def load_search(directory: str | os.PathLike[str]) -> SearchResult:

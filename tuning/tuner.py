@@ -66,7 +66,7 @@ class SearchTuner(keras_tuner.Tuner):
         try:
             self._run_and_update_trial(trial, *args, **kwargs)
             trial.status = "COMPLETED"
-        except FatalError:
+        except (FatalError, OSError):  # such as a full disk: the trial is run again by `resume`
             raise
         except Exception as error:
             trial.status, trial.message = "FAILED", traceback.format_exc()

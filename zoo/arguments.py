@@ -34,18 +34,14 @@ def integers(name: str, value: Any, *, length: int | None = None, empty: bool = 
     if not value and not empty:
         raise ValueError(f"`{name}` must have at least one entry, received {value!r}.")
     if length is not None and len(value) != length:
-        raise ValueError(
-            f"`{name}` must be one integer or have {length} entries, received {value!r}."
-        )
+        raise ValueError(f"`{name}` must be an integer or {length} of them, received {value!r}.")
     return tuple(integer(f"{name}[{index}]", entry) for index, entry in enumerate(value))
 
 
 def rate(name: str, value: Any) -> float:
     """Check a rate: a number of at least 0 and below 1."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
-        raise ValueError(
-            f"`{name}` must be a number of at least 0 and below 1, received {value!r}."
-        )
+        raise ValueError(f"`{name}` must be a number from 0 to below 1, received {value!r}.")
     return float(value)
 
 
@@ -85,9 +81,7 @@ def one_of(name: str, value: Any, options: Collection[str]) -> str:
 def activation(name: str, value: Any) -> Any:
     """Check an activation: a Keras name, or a callable from tensor to tensor."""
     if isinstance(value, keras.Layer | type):
-        raise ValueError(
-            f"`{name}` must be an activation's name or a function, received a layer, {value!r}."
-        )
+        raise ValueError(f"`{name}` must be a name or a function, received a layer, {value!r}.")
     if callable(value):
         return value
     # The last two are no functions from a tensor to one of the same shape.

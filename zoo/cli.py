@@ -129,13 +129,13 @@ def train(name: str, data: str, quiet: bool, as_json: bool, **options: Any) -> N
 
 @main.command()
 @click.argument("run")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Write a .csv or .json file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def predict(run: str, files: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+def predict(run: str, files: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     """Tell what the model of the directory RUN makes of FILES.
 
-    FILES are images, a folder of images, or a table; for a model of pairs a left and a right one.
+    FILES are images, texts, a folder of these, or a table; of pairs a left and a right image.
     """
     if output is not None and output.suffix not in (".csv", ".json"):
         raise ValueError(f"`output` must end with .csv or .json, received {str(output)!r}.")

@@ -60,9 +60,7 @@ def numbers_of(logs: Mapping[str, Any] | None) -> dict[str, float]:
 
 def _row(number: int, names: list[str], cells: list[str]) -> dict[str, float]:
     if len(cells) != len(names) or cells[0] != str(number):
-        raise ValueError(
-            f"row {number} is {cells}, expected {number} and {len(names) - 1} more cells"
-        )
+        raise ValueError(f"row {number} is {cells}, expected {number} and {len(names) - 1} cells")
     values = {name: float(cell) for name, cell in zip(names, cells, strict=True) if cell}
     return {**values, EPOCH: number}
 

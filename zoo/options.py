@@ -15,18 +15,22 @@ _LITERALS = {"true": "True", "false": "False", "null": "None", "none": "None"}
 
 
 class Value(click.ParamType):
-    """A Python literal, or one of JSON, or else a plain word."""
+    """A Python literal, or one of JSON, of some types, or else a plain word."""
 
     name = "value"
+
+    def __init__(self, *types: type) -> None:
+        self.types = types or (object,)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Read a text."""
         if not isinstance(value, str):
             return value
         try:
-            return ast.literal_eval(_LITERALS.get(value.lower(), value))
+            found = ast.literal_eval(_LITERALS.get(value.lower(), value))
         except (ValueError, SyntaxError):
             return value
+        return found if isinstance(found, self.types) else value
 
 
 class KeyValue(click.ParamType):
@@ -63,7 +67,8 @@ def arguments_help(documented: Any) -> dict[str, str]:
 def argument_option(name: str, words: str, *, pairs: bool = False) -> Callable[[Any], Any]:
     """Make an option of an argument: any value, or several KEY=VALUE."""
     option = f"--{name.replace('_', '-')}"
-    kind = KeyValue(bare=name == "class_weight") if pairs else Value()
+    value = Value(list, tuple) if name == "target" else Value()  # a column may be named 1e3
+    kind = KeyValue(bare=name == "class_weight") if pairs else value
     shown = KeyValue.name if pairs else name.upper()
     return click.option(option, name, type=kind, metavar=shown, multiple=pairs, help=words)
 

@@ -9,7 +9,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,18 +29,19 @@ def claimed(
     identity: Mapping[str, Any],
     *,
     resume: bool = False,
-    overwrite: bool = False,
+    overwrite: Sequence[str] = (),
     growing: Sequence[str] = (),
 ) -> Iterator[Path]:
     """Hold a directory for new work, or for going on with the very work that it holds.
 
     No other process, nor another block of this one, can hold it meanwhile; a killed process leaves
-    no lock. Hidden files are no content. On a read-only disk work can be resumed, to be read.
+    no lock. Hidden files are no content. On a read-only disk work can be resumed, to be read. To
+    begin anew, the files to `overwrite` are deleted, and others stay.
     """
     directory, plain = Path(directory), _plain(identity, record)
     if resume and overwrite:
         raise ValueError("Work is resumed or begun anew: give one of `resume` and `overwrite`.")
-    wanted = resume or overwrite
+    wanted = resume or bool(overwrite)
     # Looked at twice: a foreign directory gets no lock file, and what another process did before
     # the lock was taken counts.
     found = _holds(directory, record, wanted)
@@ -51,7 +51,7 @@ def claimed(
             _go_on(directory / record, plain, growing)
         else:
             if found:
-                _clear(directory, record)
+                _clear(directory, record, overwrite)
             write_record(directory / record, {**plain, "versions": versions()})
         yield directory
 
@@ -151,8 +151,7 @@ def _holds(directory: Path, record: str, wanted: bool) -> bool:
         )
     if not (directory / record).exists():
         raise ValueError(
-            f"{str(directory)!r} holds nothing to go on with: {record} is missing. Choose another "
-            "directory."
+            f"{str(directory)!r} holds nothing to go on with: {record} is missing. Choose another."
         )
     return True
 
@@ -184,21 +183,16 @@ def _holder(directory: Path) -> str:
     return ""
 
 
-def _clear(directory: Path, record: str) -> None:
-    """Delete what the directory holds; the record stays, so that a kill leaves nothing foreign."""
+def _clear(directory: Path, record: str, files: Sequence[str]) -> None:
+    """Delete files of the work; the record stays, so that a kill leaves nothing foreign."""
     written_by = read_json(directory / record).get("versions")
     if not isinstance(written_by, dict) or "keras-zoo" not in written_by:
         raise ValueError(
             f"{str(directory / record)!r} was not written by keras-zoo, so its directory is not "
             "overwritten. Choose another directory, or delete it."
         )
-    for path in directory.iterdir():
-        if path.name == record or path.name.startswith("."):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    for name in files:
+        (directory / name).unlink(missing_ok=True)
 
 
 def _go_on(path: Path, new: dict[str, Any], growing: Sequence[str]) -> None:

@@ -193,7 +193,10 @@ def create(name: str, /, **arguments: Any) -> keras.Model:
     found = entry(name)
     parameters = inspect.signature(found.builder).parameters
     require_known(repr(name), arguments, parameters)
-    return found.builder(**{"name": name, **found.arguments, **arguments})
+    model = found.builder(**{"name": name, **found.arguments, **arguments})
+    if getattr(model, "compiled", True):
+        raise ValueError(f"The builder of {name!r} must return an uncompiled model, not {model!r}.")
+    return model
 
 
 def require_known(whose: str, arguments: Iterable[str], known: Mapping[str, Any]) -> None:

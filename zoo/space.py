@@ -222,8 +222,7 @@ def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | C
     if idle := set(start) - set(default_values(started)):
         name = min(idle)
         raise ValueError(
-            f"`start` has {name!r}, which applies only with other values, {rows[name].when}: start "
-            "from these, too."
+            f"`start` has {name!r}, which needs {rows[name].when}: start from these, too."
         )
     return started
 
@@ -284,9 +283,7 @@ def _change_range(name: str, row: Int | Float | Choice, wanted: Any) -> Int | Fl
     is_pair = isinstance(wanted, tuple) and len(wanted) == 2 and not isinstance(row, Choice)
     if not is_pair and not (isinstance(wanted, list) and wanted):
         pair = "" if isinstance(row, Choice) else "a tuple (low, high) or "
-        raise ValueError(
-            f"The range of {name!r} must be {pair}a list of choices, received {wanted!r}."
-        )
+        raise ValueError(f"The range {name!r} must be {pair}a list; received {wanted!r}.")
     values = [_require_kind(name, row, value) for value in wanted]
     if isinstance(row, Choice):
         return dataclasses.replace(row, options=tuple(values))

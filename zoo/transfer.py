@@ -82,18 +82,14 @@ def features(model: keras.Model, layer_names: str | Sequence[str]) -> keras.Mode
         (None, 7, 7, 64)
     """
     if not getattr(model, "inputs", None):
-        raise ValueError(
-            f"`model` must be a Functional model or a built Sequential one, received {model!r}."
-        )
+        raise ValueError(f"`model` must be a Functional or built Sequential model, not {model!r}.")
     if not layer_names:
         raise ValueError("`layer_names` must name at least one layer, received none.")
     inputs, known = layer_outputs(model)
     names = [layer_names] if isinstance(layer_names, str) else layer_names
     for name in names:
         if name not in known:
-            raise ValueError(
-                f"Model {model.name!r} has no layer {name!r}. {suggestion(name, known)}"
-            )
+            raise ValueError(f"{model.name!r} has no layer {name!r}. {suggestion(name, known)}")
     outputs = {name: known[name] for name in names}
     if isinstance(layer_names, str):
         outputs = outputs[layer_names]

@@ -48,9 +48,7 @@ class Stream:
             raise ValueError(f"Expected the bytes of compressed images, received {type(data)}.")
         data = bytes(data)
         if not data.startswith(MAGIC):
-            raise ValueError(
-                f"The data are no compressed images: they begin with {data[:4]!r}, not {MAGIC!r}."
-            )
+            raise ValueError(f"These are no compressed images: they begin with {data[:4]!r}.")
         start = len(MAGIC) + 1
         if data[len(MAGIC) : start] != bytes([VERSION]):
             raise ValueError(
@@ -59,9 +57,7 @@ class Stream:
             )
         body, checksum = data[start:-CHECKSUM], data[-CHECKSUM:]
         if zlib.crc32(data[:start] + body).to_bytes(CHECKSUM, "little") != checksum:
-            raise ValueError(
-                "The data are damaged or cut short: their checksum is wrong. Take another copy."
-            )
+            raise ValueError("The data are damaged or cut short (their checksum is wrong).")
         fingerprint, rest = int.from_bytes(body[:FINGERPRINT], "little"), body[FINGERPRINT:]
         numbers = []
         for _ in range(4):

@@ -88,21 +88,21 @@ def _examples(
         widths = [np.shape(x)[1] for x in given.values() if not isinstance(x, pd.DataFrame)]
         if len(set(widths)) > 1:
             received = " and ".join(map(str, widths))
-            raise ValueError(
-                f"Training and test rows must have the same columns; received {received}."
-            )
+            raise ValueError(f"Both parts must have the same columns; received {received}.")
         return read_frames([_frame(where, x) for where, x in given.items()], missing)
     if missing != "refuse":
         raise ValueError(f"`missing`={missing!r} is for tables, and these are none.")
     if kind == "texts":
-        return [as_texts(where, x) for where, x in given.items()], TextPreparation()
+        names = getattr(next(iter(given.values())), "columns", ("",))
+        texts = [as_texts(where, x) for where, x in given.items()]
+        return texts, TextPreparation(column=str(names[0]))
     if kind == "sequences":
         return read_sequences(given)
     return [_check_images(where, x) for where, x in given.items()], None
 
 
 def _is_table(where: str, x: Any) -> bool:
-    if not hasattr(x, "ndim"):
+    if not hasattr(x, "ndim") or hasattr(x, "toarray"):  # a sparse matrix
         x = as_array(f"The examples of {where}", x)
     return x.ndim == 2
 
@@ -178,6 +178,8 @@ def how_to_scale(low: float, high: float) -> str:
 
 def _odd_layout(shape: tuple[int, ...]) -> str:
     """Say how to mend images whose axes are in another order; nothing where none is odd."""
+    if len(shape) < 2:
+        return " Tables are (n, columns), such as x[:, None], or pandas DataFrames."
     if len(shape) == 3 and shape[2] in (1, 3, 4):
         return (
             " They look like one image: pass x[None], or x[..., None] if they are that narrow. "

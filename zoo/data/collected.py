@@ -24,14 +24,14 @@ def _is_tf(source: Any) -> bool:
     )
 
 
-def collected(where: str, source: Any) -> tuple[Any, Any]:
-    """Take all examples and labels out of a data set of others."""
+def collected(where: str, source: Any, kind: str | None) -> tuple[Any, Any]:
+    """Take all examples, of a kind that may be told, and labels out of a data set of others."""
     what = f"The {type(source).__name__} of {where}"
     elements = [_pair(where, element) for element in _elements(what, source)]
     if not elements:
         raise ValueError(f"{what} is empty.")
     xs, ys = (list(column) for column in zip(*elements, strict=True))
-    if not _is_tf(source) or _are_batched(what, source, elements):
+    if not _is_tf(source) or _are_batched(what, source, elements, kind):
         if not all(_is_batch(x, y) and (y is None) == (ys[0] is None) for x, y in elements):
             raise ValueError(f"{what} must give batches, all with as many labels as examples.")
         xs = [example for batch in xs for example in batch]
@@ -71,7 +71,7 @@ def _is_batch(x: np.ndarray, y: np.ndarray | None) -> bool:
     return x.ndim > 0 and (y is None or x.shape[:1] == y.shape[:1])
 
 
-def _are_batched(what: str, source: Any, elements: list[Any]) -> bool:
+def _are_batched(what: str, source: Any, elements: list[Any], kind: str | None) -> bool:
     """Tell batches from single examples; after `.batch`, TensorFlow leaves their length open."""
     spec = source.element_spec
     specs = spec if isinstance(spec, tuple | list) else (spec,)
@@ -79,24 +79,25 @@ def _are_batched(what: str, source: Any, elements: list[Any]) -> bool:
     if not all(_is_batch(x, y) for x, y in elements):
         return False
     *others, (last, y) = elements
-    if y is None and not is_open and last.ndim == 2:
+    if y is None and last.ndim == 2 and (not is_open or kind == "sequences"):
         raise ValueError(
             f"{what} may give batches or examples, of the shape {last.shape}: give it with labels, "
-            "or use .batch() without drop_remainder."
+            "or use .batch() without drop_remainder (of sequences .padded_batch())."
         )
     if y is None:  # sequences leave their length open, too
         lengths = {len(x) for x, _ in others} or {len(last)}
         return last.ndim == 4 or (is_open and len(lengths) == 1 and len(last) <= min(lengths))
-    if not is_open and all(is_one_hot(y[None]) for _, y in elements):
-        raise ValueError(f"{what} may give batches or examples with one-hot labels: use .batch().")
+    several = y.dtype.kind == "f" and last.ndim < 4
+    if not is_open and (several or all(is_one_hot(y[None]) for _, y in elements)):
+        raise ValueError(f"{what} may be batches or examples: use .batch() without drop_remainder.")
     return True
 
 
 def _joined(where: str, values: list[Any]) -> Any:
     """Give an array of all, or their list where shapes differ, with bytes decoded."""
-    if isinstance(np.asarray(values[0]).flat[0], bytes):
-        try:
-            return [np.asarray(value).item().decode() for value in values]
+    if isinstance(next(iter(np.ravel(values[0])), None), bytes):
+        try:  # in an array, where none is taken for a path
+            return np.array([np.asarray(value).item().decode() for value in values], object)
         except UnicodeDecodeError as error:
             raise ValueError(f"A string of {where} is no UTF-8: {error}.") from error
     return np.stack(values) if len({np.shape(value) for value in values}) == 1 else values

@@ -47,9 +47,7 @@ def _read_csv(path: Path, known: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
             "yourself: load_data(pandas.read_csv(path, sep=';'))."
         )
     if pd.to_numeric(header, errors="coerce").notna().all():
-        raise ValueError(
-            f"its first line must name the columns, and holds numbers: {', '.join(names[:5])}."
-        )
+        raise ValueError(f"its first line must name columns, but holds: {', '.join(names[:5])}.")
     require_distinct(names)  # pandas would rename them
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
@@ -58,7 +56,8 @@ def _read_csv(path: Path, known: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
             pd.read_csv, path, index_col=index, skipinitialspace=True, low_memory=False
         )
         frame = read(dtype=dict.fromkeys(known, str))
-        written = read(dtype=str, keep_default_na=False) if known else frame
+        as_text = read(dtype=str, keep_default_na=False) if known else frame
+    written = as_text.set_axis(frame.index)  # its own is of text, too
     for name in frame.columns.intersection(list(known)):  # where "None" may be a category
         frame[name] = written[name].where(written[name].isin(known[name]), frame[name])
     return frame
@@ -89,11 +88,15 @@ def _as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
         return x
     if isinstance(x, Mapping):
         return pd.DataFrame({name: _column(name, values) for name, values in x.items()})
-    rows = [x] if _has_names(x) else list(x) if isinstance(x, list | tuple) else np.asanyarray(x)
-    if len(rows) and all(map(_has_names, rows)):
+    rows = [x] if has_names(x) else list(x) if isinstance(x, list | tuple) else np.asanyarray(x)
+    if not isinstance(rows, list) and rows.ndim == 0:
+        raise ValueError(f"received {type(x).__name__} (sparse rows need .toarray()).")
+    if len(rows) and all(map(has_names, rows)):
         return pd.DataFrame(rows).infer_objects()
     if isinstance(rows, list):
         one = not any(np.ndim(row) for row in rows)
+        if not one and len({len(row) for row in rows}) > 1:
+            raise ValueError("they differ in length.")
         rows = np.ma.stack(rows) if any(map(np.ma.isMaskedArray, rows)) else [rows] if one else rows
     elif rows.ndim == 1:
         rows = rows[None]
@@ -106,8 +109,10 @@ def _as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
     return frame.set_axis(list(columns), axis=1)
 
 
-def _has_names(row: Any) -> bool:
-    return isinstance(row, Mapping | pd.Series) or hasattr(row, "_fields")
+def has_names(row: Any) -> bool:
+    """Tell a row that names its values; a Series with numbers for an index does not."""
+    is_named = isinstance(row, pd.Series) and row.index.dtype.kind not in "iu"
+    return is_named or isinstance(row, Mapping) or hasattr(row, "_fields")
 
 
 def _column(name: str, values: Any) -> Any:
@@ -212,8 +217,7 @@ def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
         )
     if len(found) > MOST_CATEGORIES:
         raise ValueError(
-            f"{what} has {len(found)} categories, more than {MOST_CATEGORIES}: join the rare ones, "
-            "or leave it out."
+            f"{what} has {len(found)} categories, more than {MOST_CATEGORIES}: join the rare ones."
         )
     return tuple(found)
 

@@ -84,9 +84,7 @@ def require_dataset(data: Any) -> None:
     """Check that an argument `data` is a data set."""
     if not isinstance(data, Dataset):
         shown = repr(data) if isinstance(data, str | os.PathLike) else type(data).__name__
-        raise ValueError(
-            f"`data` must be a zoo.Dataset, received {shown}. Make one: zoo.load_data(...)."
-        )
+        raise ValueError(f"`data` must be a zoo.Dataset, received {shown}. Use zoo.load_data.")
 
 
 @dataclass(frozen=True)

@@ -89,12 +89,14 @@ def read_folder(
     others = [item for folder in sorted(beside) for item in visible(folder) if not item.is_dir()]
     listed = [_list_files(classes, numbers, root, others) for classes in folders.values()]
     files = np.concatenate([files for files, _ in listed])
-    total = len(files) + len(others)
     warn_of_others(others, "are no image files, in no class's folder, or links that lead out")
     shapes = _decode_all(files, checked, on_corrupt)
     readable = shapes[:, 0] > 0
     if not readable.any():
-        raise ValueError(f"None of the {total} files in {path} is an image.")
+        raise ValueError(
+            f"None of the files in {path} is an image in a class's folder: expected one folder of "
+            "images a class, or such folders inside train and test."
+        )
     shape = _common_shape(shapes[readable], size, color)
     preparation = ImagePreparation(shape, background, max_pixels)
     ends = np.cumsum([len(labels) for _, labels in listed])[:-1]
@@ -140,9 +142,7 @@ def _part_folders(path: Path, same_classes: bool) -> dict[str, dict[str, Path]]:
     root = path.resolve()
     folders = visible_folders(path, root)
     if not folders:
-        raise ValueError(
-            f"{path} has no folder inside. Expected one folder of images a class, named after it."
-        )
+        raise ValueError(f"{path} has no folder inside. Expected one folder of images a class.")
     if not set(folders) <= set(_SPLITS):
         return {"train": folders}
     if not {"train", "test"} <= set(folders):
@@ -210,9 +210,7 @@ def _decode_all(files: np.ndarray, preparation: ImagePreparation, on_corrupt: st
             problems[:10] + [f"... and {len(problems) - 10} more"] * (len(problems) > 10)
         )
         if on_corrupt == "refuse":
-            raise ValueError(
-                f"{message}\nRemove or repair them, or leave them out with on_corrupt='skip'."
-            )
+            raise ValueError(f"{message}\nRepair them, or leave them out: on_corrupt='skip'.")
         warnings.warn(f"Left out: {message}", stacklevel=4)  # the caller of load_data
     sizes = [(0, 0, 0) if isinstance(shape, str) else shape for shape in found]
     return np.array(sizes, np.int64).reshape(-1, 3)

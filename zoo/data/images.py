@@ -52,7 +52,7 @@ class ImagePreparation(Preparation):
         try:
             if ImageColor.getrgb(self.background)[3:] not in ((), (255,)):
                 raise ValueError("it is transparent")
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, TypeError) as error:
             raise ValueError(
                 '`background` must be a colour such as "white" or "#ff8000", received '
                 f"{self.background!r}."
@@ -81,9 +81,7 @@ class ImagePreparation(Preparation):
             return self._scaled(self._arranged(x))
         images = list(in_threads(self.pixels, found))
         if len({image.shape for image in images}) > 1:
-            raise ValueError(
-                "The images differ in size, and this model takes any: pass those of one size."
-            )
+            raise ValueError("The images differ in size: pass those of one size.")
         return np.divide(np.stack(images), np.float32(255), dtype=np.float32)
 
     def names(self, x: Any) -> list[str]:
@@ -105,10 +103,7 @@ class ImagePreparation(Preparation):
             OSError: If the file cannot be opened.
         """
         if self.input_shape[2] not in (1, 3):
-            raise ValueError(
-                f"Pictures have 1 or 3 channels, and the model takes {self.input_shape[2]}: pass "
-                "arrays."
-            )
+            raise ValueError(f"Pictures do not have {self.input_shape[2]} channels: pass arrays.")
         try:
             image = decode(picture, self.background, self.max_pixels)
         except ValueError as error:

@@ -50,10 +50,7 @@ def cut_to_ink(images: Any, size: int, *, border: int = 0) -> np.ndarray:
         drawings = np.rint(255 * drawings).astype(np.uint8)
     blank = np.flatnonzero(~drawings.any(axis=(1, 2)))
     if len(blank):
-        raise ValueError(
-            f"{len(blank)} of {len(drawings)} images are blank, the first at {blank[0]}: "
-            "leave them out."
-        )
+        raise ValueError(f"{len(blank)} images are blank, the first at {blank[0]}: leave them out.")
     found = np.empty((len(drawings), size, size, 1), np.float32)
     for result, drawing in zip(found, drawings, strict=True):
         result[..., 0] = _cut(drawing, size, border)

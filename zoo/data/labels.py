@@ -65,9 +65,7 @@ def _as_array(where: str, y: Any) -> np.ndarray:
     try:
         frame = pd.DataFrame(y if isinstance(y, pd.DataFrame) else _plain(y))
     except ValueError as error:
-        raise ValueError(
-            f"The labels of {where} must be of shape (n,) or (n, targets): {error}"
-        ) from error
+        raise ValueError(f"The labels of {where} must be (n,) or (n, targets): {error}") from error
     if missing := int(frame.isna().any(axis=1).sum()):
         found = f"missing in {missing} of {len(frame)} examples"
         raise ValueError(f"The labels of {where} are {found}: leave these out.")
@@ -152,10 +150,7 @@ def _classes(
     if class_names is not None and y.dtype.kind in "iu":
         count = len(class_names)
         if odd := [label for label in found if not 0 <= label < count]:
-            raise ValueError(
-                f"There are {count} class names, so labels must be 0 to {count - 1}; received the "
-                f"label {odd[0]}."
-            )
+            raise ValueError(f"Labels of {count} classes must be 0 to {count - 1}, not {odd[0]}.")
         return y.astype(np.int64), tuple(class_names)
     if class_names is not None:
         order = {name: number for number, name in enumerate(class_names)}

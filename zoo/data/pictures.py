@@ -55,9 +55,7 @@ def visible_folders(path: Path, root: Path) -> dict[str, Path]:
     folders = {item.name: item for item in visible(path) if item.is_dir()}
     for item in folders.values():
         if leads_out(item, root):
-            raise ValueError(
-                f"{item} is a link that leads out of {root}. Put the folder itself there."
-            )
+            raise ValueError(f"{item} is a link that leads out of {root}. Put the folder there.")
     return folders
 
 
@@ -134,8 +132,7 @@ def decode(
             image = Image.open(file, formats=FORMATS)
             if image.width * image.height > max_pixels:
                 raise ValueError(
-                    f"it declares {image.width} x {image.height} pixels, more than "
-                    f"max_pixels={max_pixels}"
+                    f"it declares {image.width} x {image.height} pixels, above {max_pixels=}"
                 )
             scale = _mark_scale(image)
             image.load()
@@ -159,9 +156,7 @@ def _flattened(image: Image.Image, background: str, scale: int) -> Image.Image:
     mode, mark = image.mode.split(";16")[0], image.info.get("transparency")
     is_deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
     if not is_deep and (mode == "I" or mode not in _GREY + _COLORED):
-        raise ValueError(
-            f"pictures of mode {image.mode} are not supported: convert it to L or RGB first"
-        )
+        raise ValueError(f"mode {image.mode} is not supported: convert it to L or RGB first")
     with contextlib.suppress(Exception):  # damaged notes of the camera, which viewers overlook
         ImageOps.exif_transpose(image, in_place=True)
     if is_deep:

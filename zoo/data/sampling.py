@@ -162,7 +162,6 @@ def examples_by_class(labels: np.ndarray, singles: str = "refuse") -> list[np.nd
     kept = [positions for positions in members if len(positions) > 1]
     if len(kept) < 2:
         raise ValueError(
-            f"Pairs need two classes with two examples each, received {len(kept)} of such: add "
-            "classes."
+            f"Pairs need two classes with two examples each; {len(kept)} have so many: add classes."
         )
     return kept

@@ -70,6 +70,10 @@ class SequencePreparation(Preparation):
     def __call__(self, x: Any) -> np.ndarray:
         """Take a sequence, (time, features) or (time,), a list of several, or an array of such."""
         time, features = self.input_shape
+        if hasattr(x, "to_list"):  # a Series, or TensorFlow's ragged tensor
+            x = x.to_list()
+        elif hasattr(x, "__array__") and not hasattr(x, "columns"):
+            x = np.asarray(x) if x.dtype != object else list(x)
         one = _is_one(x, features)
         sequences = _as_sequences("the examples", [x] if one else x, self.columns)
         are_padded = hasattr(x, "shape") and not one
@@ -84,9 +88,7 @@ class SequencePreparation(Preparation):
             if are_padded or length >= time:
                 length = int(np.flatnonzero(real).max(initial=-1)) + 1
             if length > time:
-                raise ValueError(
-                    f"Sequences have at most {time} steps; sequence {index} has {length}: cut it."
-                )
+                raise ValueError(f"Sequence {index} has {length} steps, more than {time}: cut it.")
             if not real[:length].all() or not length:
                 raise ValueError(
                     f"Step {int(real.argmin())} of sequence {index} equals {self.mask_value:g} in "

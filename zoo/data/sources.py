@@ -7,7 +7,7 @@ import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -163,7 +163,8 @@ def load_data(
         found = _read_table(source, target, **options)
     elif target is not None:
         raise ValueError(
-            f"`target` is for tables with named columns, not for this source; received {target!r}."
+            f"`target`={target!r} is for tables with named columns, in a DataFrame, a .csv or a "
+            f".parquet file, and the source is none: {source!r:.80}."
         )
     elif of_images:
         found = read_folder(Path(source), *of_folders, on_corrupt, not by_classes)
@@ -174,7 +175,7 @@ def load_data(
     elif isinstance(source, str | os.PathLike):
         found = _read_npz(Path(source), **options)
     else:
-        found = read_arrays(_collected(source), **options)
+        found = read_arrays(_collected(source, kind), **options)
     split = split_classes if by_classes else split_examples
     data = split(found, validation_fraction, test_fraction, seed)
     if kind not in (None, data.preparation.kind):
@@ -202,16 +203,14 @@ def _read_texts(source: Any) -> Source:
     return from_arrays(path.resolve().stem, *arguments, class_names=names, kind="texts")
 
 
-def _collected(source: Any) -> Any:
+def _collected(source: Any, kind: str | None) -> Any:
     if are_batches(source):
-        return collected("the data", source)
+        return collected("the data", source, kind)
     if is_pair(source) and any(map(are_batches, source)):
         if not all(are_batches(part) or is_pair(part) for part in source):
-            raise ValueError(
-                "Beside a data set of batches must be another, or the arrays (x_test, y_test)."
-            )
+            raise ValueError("Beside batches must be others, or the arrays (x_test, y_test).")
         return tuple(
-            collected(f"the {name} part", part) if are_batches(part) else tuple(part)
+            collected(f"the {name} part", part, kind) if are_batches(part) else tuple(part)
             for name, part in zip(("training", "test"), source, strict=True)
         )
     return source
@@ -229,10 +228,10 @@ def _read_table(source: Any, target: str | Sequence[str] | None, **options: Any)
         return from_arrays(name, frame, None, **options)
     one = isinstance(target, str) or not isinstance(target, Iterable)
     targets = [str(name) for name in ([target] if one else target)]  # as columns are named
-    if not targets or len(set(targets)) < len(targets):
+    if isinstance(target, Set) or not targets or len(set(targets)) < len(targets):
         raise ValueError(f"`target` must name one column or several, received {target!r}.")
     require_columns(frame, targets, "As `target`, the columns")
-    x, y = frame.drop(columns=targets), frame[targets]
+    x, y = frame.drop(columns=targets), frame[targets].infer_objects()
     counts = [key for key in targets if pd.api.types.is_integer_dtype(y[key].dtype)]
     real = [key for key in counts if y[key].nunique() > FEW]
     return from_arrays(name, x, y.astype(dict.fromkeys(real, float)), **options)
@@ -282,14 +281,12 @@ def _read_npz(path: Path, class_names: Sequence[str] | None = None, **options: A
     if not path.is_file():
         close = difflib.get_close_matches(str(path), _NAMED, n=2)
         raise ValueError(
-            f"{str(path)!r} is neither a data set's name nor a file or folder."
+            f"{str(path)!r} is neither a data set's name, as a str, nor a file or folder."
             + (f" Did you mean {' or '.join(map(repr, close))}?" if close else "")
             + f" The names are {', '.join(_NAMED)}."
         )
     if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"{path} is no .npz file (or is cut short), as numpy.savez writes it, nor a folder."
-        )
+        raise ValueError(f"{path} is no .npz file of numpy.savez (or is cut short), nor a folder.")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key.lower(): file[key] for key in file.files}

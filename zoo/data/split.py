@@ -38,10 +38,7 @@ def split_classes(
     """Split so that no class is in two parts, and each part has two classes at least."""
     train, validation, test = source.train, source.validation, source.test
     if not source.class_names:
-        raise ValueError(
-            "`split_by`='classes' needs classes, and the labels are real numbers or texts: leave "
-            "it out."
-        )
+        raise ValueError("`split_by`='classes' needs classes, not real numbers or texts.")
     given = [part for part in (train, validation, test) if part is not None]
     everything = joined(given) if len(given) > 1 else train
     _require_all_classes("the data", everything, source.class_names)
@@ -58,10 +55,7 @@ def split_classes(
     for_test = 0 if test is not None else _share(test_fraction, len(classes))
     for_validation = 0 if validation is not None else _share(validation_fraction, len(classes))
     if test is None and not for_test:
-        raise ValueError(
-            "`test_fraction` must be above 0, for the source sets no classes aside to test with; "
-            "received 0."
-        )
+        raise ValueError("`test_fraction` must be above 0: the source sets no test part aside.")
     _require_two_classes(len(classes), for_test, for_validation)
     for_both = for_test + for_validation
     return _dataset(

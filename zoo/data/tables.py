@@ -139,16 +139,17 @@ class TablePreparation(Preparation):
         ]
 
     def _frame(self, x: Any) -> pd.DataFrame:
-        if hasattr(x, "__array__") and not isinstance(x, pd.DataFrame | pd.Series):
+        if hasattr(x, "__array__") and not (isinstance(x, pd.DataFrame) or col.has_names(x)):
             x = np.asanyarray(x)  # with its mask
         if isinstance(x, str | os.PathLike):
             pairs = zip(self.columns, self.categories, strict=True)
             texts = {name: names for name, names in pairs if names and col.are_only_texts(names)}
             x = col.read_file(Path(x), texts)
         frame = col.as_frame(x, self.columns)
-        if isinstance(x, np.ndarray) and x.dtype.kind in "iuf":
+        rows = [x, *x] if isinstance(x, list | tuple) else [x]
+        if isinstance(x, np.ndarray | list | tuple) and not any(map(col.has_names, rows)):
             for name, known in zip(self.columns, self.categories, strict=True):
-                if known is not None:  # as `Part.examples` gives them
+                if known and frame[name].dtype.kind in "iuf":  # as `Part.examples` gives them
                     frame[name] = _named(name, frame[name], known)
         return frame
 

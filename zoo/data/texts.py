@@ -13,9 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from zoo.data.columns import SUFFIXES, read_file
 from zoo.data.pictures import leads_out, visible, visible_folders, warn_of_others
 from zoo.data.preparation import Preparation
 
+_TABLE = re.compile(r"\S+\.(csv|parquet)", re.IGNORECASE).fullmatch
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 
 
@@ -23,7 +25,11 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 class TextPreparation(Preparation):
     """Texts, as Python strings; models have layers of their own that take them apart.
 
-    A `str` without blanks that ends in .txt is the path of a file; in a list, one of a single text.
+    A `str` without blanks that ends in .txt, .csv or .parquet is a path, and so is the name of a
+    folder; in a list, one that ends in .txt, of a single text.
+
+    Args:
+        column: Name of the texts' column, where they come from a table.
 
     Example:
         >>> TextPreparation()(["Good day.", "Grüß Gott."])
@@ -32,17 +38,28 @@ class TextPreparation(Preparation):
 
     kind: ClassVar[str] = "texts"
     input_shape: tuple[()] = ()
+    column: str = ""
 
     def names(self, x: Any) -> list[str]:
         """Name texts by their beginnings."""
         return [textwrap.shorten(text, 40, placeholder="...") for text in self(x)]
 
     def __call__(self, x: Any) -> np.ndarray:
-        """Take a text, several in a list, a file of some, or a frame of one column."""
+        """Take a text, several in a list, a file or a folder of some, or a frame."""
+        if isinstance(x, os.PathLike) or (isinstance(x, str) and (_TABLE(x) or os.path.isdir(x))):
+            x = _read(Path(x))
+        if isinstance(x, pd.DataFrame) and self.column in x:
+            x = x[[self.column]]
         return as_texts("the examples", [x] if isinstance(x, str) and not _is_path(x) else x)
 
     def __str__(self) -> str:
         return "texts"
+
+
+def _read(path: Path) -> Any:
+    if path.is_dir():
+        return [file for files in read_folder_of_texts(path)[0][::2] for file in files]
+    return read_file(path) if path.suffix.lower() in SUFFIXES else path
 
 
 def _is_path(item: Any) -> bool:
@@ -67,32 +84,27 @@ def as_texts(where: str, x: Any) -> np.ndarray:
         content = read_text(Path(x))
         found = re.split(r"\n\s*\n", content)
         x = found if len(found) > 1 else content.split("\n")
+    elif isinstance(x, list | tuple):
+        x = [read_text(Path(item)) if _is_path(item) else item for item in x]
     if isinstance(x, pd.DataFrame):
         if x.shape[1] != 1:
             there = f"{x.shape[1]}, {', '.join(map(str, x.columns))}"
-            raise ValueError(
-                f"Texts are one column beside the target; there are {there}: keep one."
-            )
+            raise ValueError(f"Texts are one column beside the target; there are {there}.")
         x = x.iloc[:, 0]
     if not isinstance(x, list | tuple | np.ndarray | pd.Series) or not len(x):
-        raise ValueError(
-            f"The texts of {where} must be a list of str, and at least one; received {x!r:.80}."
-        )
-    texts = [read_text(Path(item)) if _is_path(item) else item for item in x]
-    for index, text in enumerate(texts):
+        raise ValueError(f"The texts of {where} must be a list of str; received {x!r:.80}.")
+    for index, text in enumerate(x):
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(
-                f"Text {index} of {where} must be a str that is not blank; received {text!r:.80}."
-            )
-    array = np.empty(len(texts), object)
-    array[:] = list(map(str, texts))  # NumPy's own strings are others
+            raise ValueError(f"Text {index} of {where} must be str, and not blank: {text!r:.60}.")
+    array = np.empty(len(x), object)
+    array[:] = list(map(str, x))  # NumPy's own strings are others
     return array
 
 
 def read_text(path: Path) -> str:
     """Read a file in UTF-8, without blank lines around."""
-    if not path.is_file():
-        raise ValueError(f"{str(path)!r} is no file: give the path of a .txt file.")
+    if not path.is_file() or path.suffix.lower() in SUFFIXES:
+        raise ValueError(f"{str(path)!r} is no file of a text: give the path of a .txt file.")
     try:
         content = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

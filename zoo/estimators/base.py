@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from zoo import arguments as check
 from zoo.data import Dataset, Part
+from zoo.data.columns import single_precision
 from zoo.models.autoencoder import dense_autoencoder
 from zoo.registry import require_known
 from zoo.tasks import ReconstructionTask
@@ -72,6 +73,12 @@ class AutoencoderEstimator(BaseEstimator):
         rebuilt = apply(self.decoder_, apply(self.encoder_, x))
         errors = np.square(x.astype(np.float64) - rebuilt)
         return errors if per_feature else errors.mean(axis=1)
+
+    def _rows_to_learn(self, X: Any) -> np.ndarray:
+        """Check rows to fit to."""
+        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        columns = enumerate(x.T)
+        return np.stack([single_precision(f"The column {i}", x) for i, x in columns], axis=1)
 
     def _rows(self, X: Any) -> np.ndarray:
         """Check rows to apply the fitted models to."""

@@ -153,7 +153,7 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         """Check rows to fit to; of categories give codes, and what these are."""
         is_frame = isinstance(X, pd.DataFrame)
         if not is_frame or not any(is_category(str(name), column) for name, column in X.items()):
-            return validate_data(self, X, dtype=np.float32, ensure_min_samples=2), None
+            return self._rows_to_learn(X), None
         (x,), table = read_frames([X], "refuse")
         validate_data(self, X, skip_check_array=True)  # which keeps the columns' names
         return x, table

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from zoo.estimators.base import AutoencoderEstimator, apply
 
@@ -73,8 +73,7 @@ class AutoencoderTransformer(
             ValueError: If `X` or a parameter is illegal.
             FloatingPointError: If the loss is no longer finite.
         """
-        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
-        self._set_models(self._fit_net(x, self._seed()))
+        self._set_models(self._fit_net(self._rows_to_learn(X), self._seed()))
         return self
 
     def transform(self, X: Any) -> np.ndarray:

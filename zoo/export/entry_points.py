@@ -74,9 +74,7 @@ def all_layers(entry_points: Iterable[EntryPoint]) -> list[keras.Layer]:
 
 def _entry_point(signature: str, model: keras.Model) -> EntryPoint:
     if not isinstance(model, keras.Model):
-        raise TypeError(
-            f"signature {signature!r} needs a keras.Model, received {type(model).__name__}"
-        )
+        raise TypeError(f"signature {signature!r} needs a keras.Model, received {model!r:.40}")
     if not model.built:
         raise ValueError(
             f"model {model.name!r} is not built, so it has no weights to export: "

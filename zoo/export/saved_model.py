@@ -195,9 +195,7 @@ def _samples(entry_points: Mapping[str, EntryPoint]) -> dict[str, np.ndarray]:
 def _require_finite(samples: dict[str, np.ndarray]) -> None:
     floats = {key: array for key, array in samples.items() if array.dtype.kind == "f"}
     if broken := [key for key, array in floats.items() if not np.isfinite(array).all()]:
-        raise ExportError(
-            f"the model's own outputs are NaN or infinite for inputs in [0, 1]: {broken}"
-        )
+        raise ExportError(f"the model's outputs are NaN or infinite for inputs in [0, 1]: {broken}")
 
 
 def _largest_difference(received: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:

@@ -103,9 +103,7 @@ def n_way_accuracy(
         )
     strangers = np.setdiff1d(query_labels, ways)
     if len(strangers):
-        raise ValueError(
-            f"The queries' classes must be among those of the support set; {strangers[0]} is not."
-        )
+        raise ValueError(f"The queries' class {strangers[0]} is not in the support set.")
     distances = pairwise_distances(queries, support, metric=metric)
     of_class = np.stack([distances[:, classes == way].mean(axis=1) for way in range(len(ways))])
     nearest = of_class == of_class.min(axis=0)  # (ways, queries)
@@ -118,8 +116,7 @@ def check_embeddings(embeddings: Any, labels: Any) -> tuple[np.ndarray, np.ndarr
     embeddings, labels = np.asarray(embeddings), np.asarray(labels)
     if embeddings.ndim != 2 or 0 in embeddings.shape:
         raise ValueError(
-            "Embeddings must be of shape (examples, embedding_dim), with no size 0; received "
-            f"{embeddings.shape}."
+            f"Embeddings must be (examples, dim), with no size 0; received {embeddings.shape}."
         )
     if labels.shape not in ((len(embeddings),), (len(embeddings), 1)):
         raise ValueError(
@@ -129,8 +126,7 @@ def check_embeddings(embeddings: Any, labels: Any) -> tuple[np.ndarray, np.ndarr
     bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if len(bad):
         raise ValueError(
-            f"{len(bad)} embeddings hold NaN or infinite values, the first at index {bad[0]}: did "
-            "the training fail?"
+            f"{len(bad)} embeddings are NaN or infinite, the first at {bad[0]}: did training fail?"
         )
     return embeddings, labels.ravel()
 

@@ -166,10 +166,7 @@ class VerificationEER(VerificationMetric):
 def _pairs(labels: Any, embeddings: Any) -> tuple[Any, Any, Any]:
     """Give all pairs of a batch: whether they are the same, distances and weights, (batch**2,)."""
     if len(embeddings.shape) != 2:
-        raise ValueError(
-            "`y_pred` must be embeddings, (batch, embedding_dim), received the shape "
-            f"{tuple(embeddings.shape)}."
-        )
+        raise ValueError(f"`y_pred` must be (batch, embedding_dim), not {tuple(embeddings.shape)}.")
     same = ops.equal(labels[:, None], labels[None, :])
     # Not the root that the losses take: for the sake of its gradient it makes 0 of NaN.
     distances = ops.sqrt(pairwise_distances(embeddings, squared=True))

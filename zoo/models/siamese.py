@@ -130,13 +130,10 @@ def embedding(trunk: keras.Model, *, num_classes: int = 0, name: str = "embeddin
 def check_trunk(trunk: Any) -> None:
     """Check that a model gives embeddings."""
     if not isinstance(trunk, keras.Model) or not getattr(trunk, "inputs", None):
-        raise ValueError(
-            f"`trunk` must be a Functional model or a built Sequential one, received {trunk!r}."
-        )
+        raise ValueError(f"`trunk` must be a Functional or built Sequential model, not {trunk!r}.")
     if len(trunk.inputs) != 1 or len(trunk.outputs) != 1:
         raise ValueError(
-            f"`trunk` must have one input and one output, received {len(trunk.inputs)} and "
-            f"{len(trunk.outputs)}."
+            f"`trunk` must have one input and output, not {trunk.inputs} and {trunk.outputs}."
         )
     shape = trunk.outputs[0].shape
     if len(shape) != 2 or shape[1] is None:

@@ -182,7 +182,9 @@ def preparing_layer(model: keras.Model, data: Dataset) -> keras.Layer | None:
 
 
 def check_input(model: keras.Model, data: Dataset) -> None:
-    """Check that every input of a model takes the examples."""
+    """Check that every input of a model takes the examples, and that it gives one tensor."""
+    if isinstance(getattr(model, "output", None), Mapping | list | tuple):
+        raise ValueError(f"Model {model.name!r} must give one tensor, not {model.output!r:.80}.")
     expected = data.preparation.input_shape if is_prepared(model) else data.input_shape
     for tensor in model.inputs:
         taken, given = tuple(tensor.shape[1:]), expected

@@ -61,7 +61,9 @@ class ClassificationTask(Task):
     def batches(self, model: keras.Model, part: Part, batch_size: int, **options: Any) -> Any:
         """Make batches of examples and integer labels, one-hot where the loss wants them."""
         batches = part.batches(batch_size, **options)
-        if _name_of(_loss_of(model)).startswith("categorical"):
+        loss = _loss_of(model)
+        is_sparse = loss is None or _name_of(loss).startswith("sparse")
+        if (_is_of_keras(loss) and not is_sparse) or _name_of(loss).startswith("categorical"):
             rows = np.eye(model(part.examples([0])).shape[-1], dtype=np.float32)
             batches = mapped(batches, lambda examples, labels: (examples, rows[labels]))
         return feed(batches)
@@ -135,24 +137,38 @@ def _name_of(loss: Any) -> str:
     return getattr(loss, "__name__", type(loss).__name__).lower()
 
 
+def _is_of_keras(loss: Any) -> bool:
+    return getattr(loss, "__module__", type(loss).__module__).startswith("keras.")
+
+
 def _gives_logits(model: keras.Model) -> bool:
     """Tell logits from probabilities: by the loss, or else the last layer's name and activation."""
-    loss = _loss_of(model)
+    loss, last = _loss_of(model), _last_layer(model)
+    if _gives_probabilities(last):
+        return False
     if hasattr(loss, "from_logits"):
         return bool(loss.from_logits)
-    last = model.layers[-1]
-    if isinstance(last, keras.Model) and hasattr(last, "inputs"):
-        return _gives_logits(last)
+    if _is_of_keras(loss) and "crossentropy" in _name_of(loss):  # a function
+        return False
     is_linear = getattr(last, "activation", None) is keras.activations.linear
     return last.name == "logits" or (is_linear and bool(last.weights))
 
 
+def _last_layer(model: keras.Model) -> keras.Layer:
+    last = model.layers[-1]
+    return _last_layer(last) if isinstance(last, keras.Model) and hasattr(last, "inputs") else last
+
+
+def _gives_probabilities(layer: keras.Layer) -> bool:
+    known = (keras.activations.softmax, keras.activations.sigmoid)
+    return getattr(layer, "activation", None) in known or isinstance(layer, keras.layers.Softmax)
+
+
 def _require_probabilities(model: keras.Model, data: Dataset) -> None:
     """Look at what a model gives, where its last layer does not tell, and a loss wants to know."""
-    last, loss = model.layers[-1], _loss_of(model)
-    known = (keras.activations.softmax, keras.activations.sigmoid)
+    loss = _loss_of(model)
     is_other = loss is not None and "crossentropy" not in _name_of(loss)
-    if getattr(last, "activation", None) in known or is_other or _gives_logits(model):
+    if _gives_probabilities(_last_layer(model)) or is_other or _gives_logits(model):
         return
     x, layer = data.train.examples(range(min(8, len(data.train)))), preparing_layer(model, data)
     found = outputs_of(model, keras.ops.convert_to_numpy(layer(x)) if layer else x)

@@ -52,11 +52,12 @@ def require_trainable(recipe: Recipe, data: Dataset, task: Task, callbacks: Any)
             "learning rate would never reach its peak."
         )
     kinds = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+    is_scheduled = isinstance(recipe.make_optimizer().get_config()["learning_rate"], dict)
     for callback in callbacks:
-        if isinstance(callback, kinds) and not isinstance(recipe.make_schedule(1), float):
+        if isinstance(callback, kinds) and is_scheduled:
             raise ValueError(
-                f"`learning_rate_schedule`={recipe.learning_rate_schedule!r} and the callback "
-                f"{type(callback).__name__} both set the learning rate: leave one of them out."
+                f"A schedule (`learning_rate_schedule`) and the callback {type(callback).__name__} "
+                "both set the learning rate: leave one of them out."
             )
 
 

@@ -56,8 +56,7 @@ def _named_or_object(name: str, value: Any, known: Collection[str], word: str) -
     schedule = keras.optimizers.schedules.LearningRateSchedule
     if not isinstance(value, schedule if word == "schedule" else keras.optimizers.Optimizer):
         raise ValueError(
-            f"`{name}` must be one of {', '.join(map(repr, known))}, or a Keras {word}; "
-            f"received {value!r}."
+            f"`{name}` must be one of {', '.join(map(repr, known))} or Keras {word}, not {value!r}."
         )
     return value
 
@@ -66,10 +65,7 @@ def _class_weight(name: str, value: Any) -> Any:
     if value is None or value == "balanced":
         return value
     if not isinstance(value, Mapping) or not value:
-        raise ValueError(
-            f"`{name}` must be 'balanced', or a weight for each class by its name or number; "
-            f"received {value!r}."
-        )
+        raise ValueError(f"`{name}` must be 'balanced' or a weight for each class, not {value!r}.")
     return {str(key): number(f"{name}[{key!r}]", of, or_zero=True) for key, of in value.items()}
 
 

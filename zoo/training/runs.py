@@ -24,8 +24,9 @@ from zoo.data.preparation import Preparation, preparation_from_config
 from zoo.files import replacing
 from zoo.history import read_table, write_table
 from zoo.layers import BatchNormalization
-from zoo.records import CONFIG, read_json, read_record, refusing_damage
+from zoo.records import CONFIG, read_record, refusing_damage
 from zoo.training.fit import BestWeights
+from zoo.training.precision import precision_scope
 from zoo.training.recipe import Recipe
 
 MODEL, BEST = "model.keras", ".best-"
@@ -82,7 +83,8 @@ class Run:
 
         Args:
             x: Examples as people have them: of images arrays, one image, paths or a folder; of
-                tables data frames, dictionaries, arrays or a CSV file; of pairs `(left, right)`.
+                tables data frames, dictionaries, arrays or a CSV file; of texts a `str`, a list,
+                or such files; of pairs `(left, right)`.
 
         Returns:
             Arrays by name, one entry an example. A classifier gives `class` (names), `probability`
@@ -166,17 +168,15 @@ def load_run(directory: str | os.PathLike[str], model: keras.Model | None = None
                 "a directory that zoo.train has written."
             )
     config = read_record(directory / CONFIG)
-    metrics = read_json(directory / METRICS) if (directory / METRICS).exists() else {}
-    with refusing_damage(directory / METRICS):
-        metrics = {name: float(value) for name, value in metrics.items()}
+    metrics = read_record(directory / METRICS) if (directory / METRICS).exists() else {}
     history = columns(read_table(directory / HISTORY))
-    model = model or load_model(directory / MODEL)
+    model = model or load_model(directory / MODEL, config["recipe"]["precision"])
     return Run(directory, config, model, history, metrics)
 
 
-def load_model(path: Path) -> keras.Model:
+def load_model(path: Path, precision: str) -> keras.Model:
     """Load a model of ours, with the layers that train faster than Keras's own."""
-    with refusing_damage(path):
+    with refusing_damage(path), precision_scope(precision):  # under which Keras scales the loss
         try:
             return keras.saving.load_model(path, {"BatchNormalization": BatchNormalization})
         except (TypeError, ValueError) as error:
@@ -204,6 +204,7 @@ class RunKeeper:
     def __init__(self, directory: Path, *, every_epoch: bool = True) -> None:
         self.directory, self.every_epoch = directory, every_epoch
         self.rows: list[dict[str, float]] = []  # what each epoch logged
+        self.written = 0  # epochs that the model's file has
         self.best: BestWeights | None = None  # knows the best weights, which are kept, too
         self._due = 0.0  # when the next writing is worth its time
         self._unwritten: list[np.ndarray] = []
@@ -211,6 +212,8 @@ class RunKeeper:
     def resume(self, model: keras.Model, recipe: Recipe, best: BestWeights | None) -> bool:
         """Load what an earlier process kept."""
         if not (self.directory / MODEL).exists():
+            if (self.directory / METRICS).exists():
+                raise ValueError(f"{str(self.directory / MODEL)!r} is missing: begin anew.")
             return False
         path = self.directory / MODEL
         load_state(model, path)
@@ -218,7 +221,7 @@ class RunKeeper:
             state = json.loads(archive.read(STATE))
             done, ended = int(state["done"]), state["ended"]
         path = self.directory / HISTORY
-        self.rows = read_table(path)[:done]
+        self.rows, self.written = read_table(path)[:done], done
         if len(self.rows) < done:
             raise ValueError(f"{str(path)!r} is damaged: it has {len(self.rows)} of {done} epochs.")
         if ended == recipe.epochs:
@@ -281,7 +284,7 @@ class RunKeeper:
                 archive.writestr(STATE, json.dumps({"done": len(self.rows), "ended": ended}))
         for path in older:  # only now: a kill before leaves the model that they belong to
             path.unlink()
-        self._unwritten = []
+        self._unwritten, self.written = [], len(self.rows)
         now = time.monotonic()
         self._due = now + (now - began) / WRITING_SHARE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 import re
@@ -16,13 +17,14 @@ from zoo import tasks
 from zoo.arguments import mapping
 from zoo.data.dataset import Dataset, require_dataset
 from zoo.data.part import digest
-from zoo.records import CONFIG, claimed, require_free, write_json
+from zoo.records import CONFIG, claimed, require_free, write_record
 from zoo.registry import entry
-from zoo.tasks.base import preparing_layer
+from zoo.tasks.base import check_input, preparing_layer
+from zoo.training.fingerprint import describe_function
 from zoo.training.fit import BestWeights, compile_model, fit_model, require_trainable
 from zoo.training.precision import PRECISIONS, precision_scope, resolve_precision
 from zoo.training.recipe import BROUGHT, Recipe, given_of
-from zoo.training.runs import METRICS, Run, RunKeeper, load_run
+from zoo.training.runs import HISTORY, METRICS, MODEL, Run, RunKeeper, load_run
 
 FEW_STEPS = 50
 
@@ -115,7 +117,8 @@ def train(
     built.optimizer.build(built.trainable_variables)
     steps = len(the_task.batches(built, data.train, recipe.batch_size, seed=recipe.seed))
 
-    flags = {"resume": resume, "overwrite": overwrite}
+    erased = (METRICS, HISTORY, MODEL) if overwrite else ()
+    flags: dict[str, Any] = {"resume": resume, "overwrite": erased}
     with claimed(directory, CONFIG, config, growing=("recipe.epochs",), **flags) as path:
         keeper = RunKeeper(path)
         best = None
@@ -141,7 +144,7 @@ def train(
                     best=best,
                     verbose=verbose,
                 )
-        write_json(path / METRICS, the_task.evaluate(built, data.test))
+        write_record(path / METRICS, the_task.evaluate(built, data.test))
         run = load_run(path, built)
     _remark(run, data, steps * len(keeper.rows))
     return run
@@ -155,7 +158,7 @@ def _kept(keeper: RunKeeper, model: keras.Model, epochs: int) -> Iterator[None]:
         yield
     except FloatingPointError as error:
         keeper.flush(model)
-        done = len(keeper.rows)
+        done = keeper.written
         kept = f"{where!r} holds the model after epoch {done}. " if done else ""
         raise FloatingPointError(
             f"{error} {kept}Begin anew there with other values by overwrite=True."
@@ -163,7 +166,7 @@ def _kept(keeper: RunKeeper, model: keras.Model, epochs: int) -> Iterator[None]:
     except BaseException as error:
         keeper.flush(model)
         error.add_note(
-            f"{where!r} holds {len(keeper.rows)} of {epochs} epochs: call zoo.train with "
+            f"{where!r} holds {keeper.written} of {epochs} epochs: call zoo.train with "
             "the same arguments and resume=True to go on."
         )
         raise
@@ -192,10 +195,13 @@ def _identity(model: str | keras.Model, built: keras.Model) -> dict[str, Any]:
     layers = json.dumps([built.get_config(), shapes], sort_keys=True, default=str)
     # Without what counts a process's layers, and the lines of a script.
     layers = re.sub(r'_\d+(?=")|"code": "[^"]*"', "", layers)
-    own = {}
+    functions = [getattr(layer, "function", None) for layer in built.layers]  # of lambdas
+    own = {"functions": [describe_function(one) for one in functions if one]}
     if model.compiled:
+        losses = keras.tree.flatten(model.loss)
+        own["functions"] += [describe_function(one) for one in losses if inspect.isfunction(one)]
         told = json.dumps(built.get_compile_config(), default=str)
-        own = {"compiled": json.loads(re.sub(r'("name": "\w+?)_\d+"', r'\1"', told))}
+        own["compiled"] = json.loads(re.sub(r'("name": "\w+?)_\d+"', r'\1"', told))
     return {"model": re.sub(r"_\d+$", "", model.name), "layers": digest(layers.encode()), **own}
 
 
@@ -256,6 +262,8 @@ def _built(
 
 def _functional(model: keras.Model, data: Dataset) -> keras.Model:
     """Make a Functional model of another's layers; it can be given again, still uncompiled."""
+    if getattr(model, "inputs", None):
+        check_input(model, data)
     if hasattr(model, "output_names"):
         is_plain = type(model).__module__.startswith("keras.")
         return keras.Model(model.input, model.output, name=model.name) if is_plain else model

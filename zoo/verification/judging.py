@@ -99,8 +99,7 @@ def checked_target(target_far: float | str) -> float | str:
         return check.rate("target_far", target_far)
     if target_far != "eer":
         raise ValueError(
-            f"`target_far` must be 'eer' or a number of at least 0 and below 1, received "
-            f"{target_far!r}."
+            f"`target_far` must be 'eer' or a number from 0 to below 1, received {target_far!r}."
         )
     return target_far
 
