@@ -77,7 +77,7 @@ def test_size_is_taken_upright_and_large_pictures_are_corrupt(tmp_path):
     options = {"test_fraction": 0.25, "validation_fraction": 0.25}
     assert load_data(tmp_path, **options).input_shape == (60, 40, 1)
     save(tmp_path / "a" / "large.png", np.zeros((50, 50), "uint8"))
-    with pytest.raises(ValueError, match=r"1 of 9 files.*\n.*declares 50 x 50 pixels"):
+    with pytest.raises(ValueError, match=r"1 of 9 files.*\n.*declares \(50, 50\) pixels"):
         load_data(tmp_path, image_size=(8, 8), max_pixels=2400, **options)
     with warnings.catch_warnings(action="ignore"):
         data = load_data(

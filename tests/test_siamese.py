@@ -171,7 +171,7 @@ def test_other_backends_train(backend):
         ("Functional or built", lambda: zoo.siamese(keras.Sequential([keras.layers.Dense(3)]))),
         ("num_classes=0", lambda: zoo.siamese(zoo.mlp((8, 8, 1), 10))),
         ("must give embeddings", lambda: zoo.siamese(zoo.features(trunk(), "block1_pool"))),
-        ("one input and output", lambda: zoo.siamese(zoo.siamese(trunk()))),
+        ("one input and one output", lambda: zoo.siamese(zoo.siamese(trunk()))),
         ("`shared_layers` must be at most", lambda: zoo.siamese(trunk(), shared_layers=99)),
         ("`shared_layers`", lambda: zoo.siamese(trunk(), shared_layers=0)),
         ("`head`", lambda: zoo.siamese(trunk(), head="l2")),

@@ -56,6 +56,19 @@ def test_a_changed_or_missing_file_of_a_complete_run_is_named(digits, tmp_path):
         with pytest.raises(ValueError, match=r"metrics\.json. is missing or damaged"):
             zoo.load_run(tmp_path)
     (tmp_path / "metrics.json").write_text(metrics)
+    history = (tmp_path / "history.csv").read_text()
+    for text in (history.replace("1,0.", "1,1."), history[: history.index("\n") + 1]):
+        (tmp_path / "history.csv").write_text(text)
+        with pytest.raises(ValueError, match=r"history\.csv. is missing or damaged"):
+            zoo.load_run(tmp_path)
+    (tmp_path / "history.csv").write_text(history)
+    other = zoo.train("mlp_tiny", digits, **{**options, "directory": tmp_path / ".b"}, seed=1)
+    own = (tmp_path / "model.keras").read_bytes()
+    (tmp_path / "model.keras").write_bytes((other.directory / "model.keras").read_bytes())
+    with pytest.raises(ValueError, match="or is another run's"):
+        zoo.load_run(tmp_path)
+    (tmp_path / "model.keras").write_bytes(own)
+    assert zoo.load_run(tmp_path).is_complete
     (tmp_path / "model.keras").unlink()
     with pytest.raises(ValueError, match=r"model\.keras. is missing"):
         zoo.train("mlp_tiny", digits, resume=True, **options)

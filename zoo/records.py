@@ -60,17 +60,18 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read what describes the work in a directory, and refuse it if it was changed since."""
     content = read_json(path)
     with refusing_damage(path):
-        if content.pop("checksum") != _checksum(content):
+        if content.pop("checksum") != checksum(content):
             raise ValueError("it was changed since it was written")
     return content
 
 
 def write_record(path: Path, content: Mapping[str, Any]) -> None:
     """Write a record with a checksum, by which `read_record` knows it."""
-    write_json(path, {**content, "checksum": _checksum(content)})
+    write_json(path, {**content, "checksum": checksum(content)})
 
 
-def _checksum(content: Mapping[str, Any]) -> str:
+def checksum(content: Any) -> str:
+    """Sum up what JSON can hold."""
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
 
 

@@ -221,9 +221,7 @@ def start_at(rows: Space, start: Mapping[str, Any]) -> dict[str, Int | Float | C
         started[name] = dataclasses.replace(row, default=default)
     if idle := set(start) - set(default_values(started)):
         name = min(idle)
-        raise ValueError(
-            f"`start` has {name!r}, which needs {rows[name].when}: start from these, too."
-        )
+        raise ValueError(f"`start` has {name!r}, which needs {rows[name].when}: start from it.")
     return started
 
 

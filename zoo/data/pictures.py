@@ -131,9 +131,7 @@ def decode(
         try:
             image = Image.open(file, formats=FORMATS)
             if image.width * image.height > max_pixels:
-                raise ValueError(
-                    f"it declares {image.width} x {image.height} pixels, above {max_pixels=}"
-                )
+                raise ValueError(f"it declares {image.size} pixels, above {max_pixels=}")
             scale = _mark_scale(image)
             image.load()
         except Image.UnidentifiedImageError:

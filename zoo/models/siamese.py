@@ -131,10 +131,9 @@ def check_trunk(trunk: Any) -> None:
     """Check that a model gives embeddings."""
     if not isinstance(trunk, keras.Model) or not getattr(trunk, "inputs", None):
         raise ValueError(f"`trunk` must be a Functional or built Sequential model, not {trunk!r}.")
-    if len(trunk.inputs) != 1 or len(trunk.outputs) != 1:
-        raise ValueError(
-            f"`trunk` must have one input and output, not {trunk.inputs} and {trunk.outputs}."
-        )
+    counts = len(trunk.inputs), len(trunk.outputs)
+    if counts != (1, 1):
+        raise ValueError(f"`trunk` must have one input and one output, not {counts}.")
     shape = trunk.outputs[0].shape
     if len(shape) != 2 or shape[1] is None:
         raise ValueError(

@@ -24,7 +24,7 @@ from zoo.data.preparation import Preparation, preparation_from_config
 from zoo.files import replacing
 from zoo.history import read_table, write_table
 from zoo.layers import BatchNormalization
-from zoo.records import CONFIG, read_record, refusing_damage
+from zoo.records import CONFIG, checksum, read_record, refusing_damage
 from zoo.training.fit import BestWeights
 from zoo.training.precision import precision_scope
 from zoo.training.recipe import Recipe
@@ -169,7 +169,7 @@ def load_run(directory: str | os.PathLike[str], model: keras.Model | None = None
             )
     config = read_record(directory / CONFIG)
     metrics = read_record(directory / METRICS) if (directory / METRICS).exists() else {}
-    history = columns(read_table(directory / HISTORY))
+    history = columns(kept_rows(directory)[0])
     model = model or load_model(directory / MODEL, config["recipe"]["precision"])
     return Run(directory, config, model, history, metrics)
 
@@ -198,6 +198,18 @@ def load_state(model: keras.Model, path: Path) -> None:
         model.load_weights(path)
 
 
+def kept_rows(directory: Path) -> tuple[list[dict[str, float]], int | None]:
+    """Read the epochs that a directory's model has seen, and how many its training ended with."""
+    with refusing_damage(directory / MODEL), zipfile.ZipFile(directory / MODEL) as archive:
+        state = json.loads(archive.read(STATE))
+        done, ended, known = (state[name] for name in ("done", "ended", "history"))
+    rows = read_table(directory / HISTORY)[:done]
+    with refusing_damage(directory / HISTORY):
+        if checksum(rows) != known:
+            raise ValueError("it was changed since it was written, or is another run's")
+    return rows, ended
+
+
 class RunKeeper:
     """Writes a training down; each file is whole at any moment."""
 
@@ -215,21 +227,15 @@ class RunKeeper:
             if (self.directory / METRICS).exists():
                 raise ValueError(f"{str(self.directory / MODEL)!r} is missing: begin anew.")
             return False
-        path = self.directory / MODEL
-        load_state(model, path)
-        with refusing_damage(path), zipfile.ZipFile(path) as archive:
-            state = json.loads(archive.read(STATE))
-            done, ended = int(state["done"]), state["ended"]
-        path = self.directory / HISTORY
-        self.rows, self.written = read_table(path)[:done], done
-        if len(self.rows) < done:
-            raise ValueError(f"{str(path)!r} is damaged: it has {len(self.rows)} of {done} epochs.")
+        load_state(model, self.directory / MODEL)
+        self.rows, ended = kept_rows(self.directory)
+        self.written = len(self.rows)
         if ended == recipe.epochs:
             return True
         if ended and averages_at_the_end(model):
             raise ValueError(
                 f"{str(self.directory)!r} holds averaged weights (`use_ema`), from which training "
-                f"cannot go on beyond its {done} epochs: begin anew with more."
+                f"cannot go on beyond its {self.written} epochs: begin anew with more."
             )
         return best is not None and self._resume_best(model, best)
 
@@ -278,10 +284,12 @@ class RunKeeper:
                 with replacing(path) as draft:
                     np.savez(draft, *self.best.weights)
         write_table(self.directory / HISTORY, self.rows)
+        known = checksum(read_table(self.directory / HISTORY))
+        state = {"done": len(self.rows), "ended": ended, "history": known}
         with replacing(self.directory / MODEL) as draft:
             model.save(draft)
             with zipfile.ZipFile(draft, "a") as archive:  # the history may be ahead of the model
-                archive.writestr(STATE, json.dumps({"done": len(self.rows), "ended": ended}))
+                archive.writestr(STATE, json.dumps(state))
         for path in older:  # only now: a kill before leaves the model that they belong to
             path.unlink()
         self._unwritten, self.written = [], len(self.rows)

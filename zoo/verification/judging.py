@@ -98,9 +98,7 @@ def checked_target(target_far: float | str) -> float | str:
     if not isinstance(target_far, str):
         return check.rate("target_far", target_far)
     if target_far != "eer":
-        raise ValueError(
-            f"`target_far` must be 'eer' or a number from 0 to below 1, received {target_far!r}."
-        )
+        raise ValueError(f"`target_far` must be 'eer' or from 0 to below 1, not {target_far!r}.")
     return target_far
 
 
