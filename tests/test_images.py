@@ -239,7 +239,7 @@ def test_any_size_and_ambiguous_shapes():
     anything = ImagePreparation((None, None, 1))
     assert anything(RAMP).shape == (1, 4, 6, 1)
     assert anything(Image.new("L", (3, 2))).shape == (1, 2, 3, 1)
-    with pytest.raises(ValueError, match="may be one image or several: pass images as"):
+    with pytest.raises(ValueError, match="is one image or several: pass images as"):
         anything(RAMP[..., None])
     with pytest.raises(ValueError, match="differ in size: pass those of one"):
         anything([Image.new("L", (3, 2)), Image.new("L", (2, 3))])

@@ -38,6 +38,12 @@ OTHERS = dict(
 )
 
 
+def test_what_an_augmentation_cannot_take_is_told_before_training(digits, tmp_path):
+    with pytest.raises(ValueError, match=r"`augment` must take \(examples, rng\)"):
+        zoo.train("mlp_tiny", digits, directory=tmp_path / "run", augment=lambda images: images)
+    assert not (tmp_path / "run").exists()
+
+
 def test_every_value_survives_json():
     assert set(OTHERS) == set(DEFAULTS)
     recipe = Recipe(**OTHERS)

@@ -159,6 +159,9 @@ def _draw_values(axes: Axes, result: SearchResult, name: str) -> None:
         axes.set_xlim(-0.6, len(labels) - 0.4)
     elif isinstance(row, Float) and row.sampling == "log":
         axes.set_xscale("log")
+        ticks = np.geomspace(min(places), max(places), 7)[1::2]
+        axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+        axes.minorticks_off()
     axes.set_title(name, loc="left", color=INK, fontsize=10)
     _style(axes)
 

@@ -212,9 +212,7 @@ def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
     if not isinstance(column.dtype, pd.CategoricalDtype):
         _require_words(name, found)
     if len(found) == rows > 10:
-        raise ValueError(
-            f"{what} has another string in each of {rows} rows, as ids and texts do: leave it out."
-        )
+        raise ValueError(f"{what} has another string in each of {rows} rows, as ids have: drop it.")
     if len(found) > MOST_CATEGORIES:
         raise ValueError(
             f"{what} has {len(found)} categories, more than {MOST_CATEGORIES}: join the rare ones."

@@ -121,9 +121,7 @@ class ImagePreparation(Preparation):
             return fitting[0]
         shape = ", ".join("any" if size is None else str(size) for size in self.input_shape)
         if len(fitting) > 1 and array.size:
-            raise ValueError(
-                f"The shape {array.shape} may be one image or several: pass images as (n, {shape})."
-            )
+            raise ValueError(f"{array.shape} is one image or several: pass images as (n, {shape}).")
         mend = "Files and Pillow's images are resized as in training: pass those."
         if array.ndim in (3, 4) and _fits((*array.shape[-2:], array.shape[-3]), self.input_shape):
             mend = "The channels are to come last: pass np.moveaxis(x, -3, -1)."

@@ -161,7 +161,5 @@ def examples_by_class(labels: np.ndarray, singles: str = "refuse") -> list[np.nd
         )
     kept = [positions for positions in members if len(positions) > 1]
     if len(kept) < 2:
-        raise ValueError(
-            f"Pairs need two classes with two examples each; {len(kept)} have so many: add classes."
-        )
+        raise ValueError(f"Pairs need two classes of two examples each; {len(kept)} have as many.")
     return kept

@@ -45,7 +45,10 @@ def require_trainable(recipe: Recipe, data: Dataset, task: Task, callbacks: Any)
     if recipe.augment and data.preparation.kind != "images":
         raise ValueError(f"`augment` changes images, and the data hold {data.preparation}.")
     if recipe.augment:
-        data.train.batches(2, seed=recipe.seed, augment=recipe.augment)[0]
+        try:
+            data.train.batches(2, seed=recipe.seed, augment=recipe.augment)[0]
+        except TypeError as error:
+            raise ValueError(f"`augment` must take (examples, rng): {error}.") from error
     if recipe.warmup_epochs > recipe.epochs:
         raise ValueError(
             f"`warmup_epochs`={recipe.warmup_epochs:g} are more than `epochs`={recipe.epochs}: the "
