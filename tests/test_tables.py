@@ -284,6 +284,7 @@ ROW = {"age": 30, "city": "Rome", "member": True}
         np.array([[30, 2, 1]]),
         [[30, 2, 1]],
         pd.Series([30, "Rome", True]),
+        pd.DataFrame([ROW])[["member", "city", "age"]].to_records(index=False),
         keras.ops.array([[30, 2, 1]]),
         [pd.Series(ROW)[["member", "city", "age"]]],
         next(pd.DataFrame([ROW])[["member", "city", "age"]].itertuples()),

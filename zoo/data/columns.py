@@ -84,8 +84,8 @@ def as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _as_frame(x: Any, columns: Sequence[str]) -> pd.DataFrame:
-    if isinstance(x, pd.DataFrame):
-        return x
+    if isinstance(x, pd.DataFrame) or getattr(getattr(x, "dtype", None), "names", None):
+        return pd.DataFrame(x)
     if isinstance(x, Mapping):
         return pd.DataFrame({name: _column(name, values) for name, values in x.items()})
     rows = [x] if has_names(x) else list(x) if isinstance(x, list | tuple) else np.asanyarray(x)
