@@ -56,7 +56,7 @@ def _named_or_object(name: str, value: Any, known: Collection[str], word: str) -
     schedule = keras.optimizers.schedules.LearningRateSchedule
     if not isinstance(value, schedule if word == "schedule" else keras.optimizers.Optimizer):
         raise ValueError(
-            f"`{name}` must be one of {', '.join(map(repr, known))} or Keras {word}, not {value!r}."
+            f"`{name}` must be {', '.join(map(repr, known))} or a Keras {word}, not {value!r}."
         )
     return value
 

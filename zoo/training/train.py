@@ -62,8 +62,8 @@ def train(
         directory: A new or empty directory, or one that holds a run.
         resume: Go on from the last good epoch of the run in `directory`; a complete run is loaded.
             The other arguments must be those that it was started with, but `epochs` may grow.
-        overwrite: Delete the run in `directory`, such as one whose loss was not finite, and begin
-            anew.
+        overwrite: Delete the files of the run in `directory`, such as one whose loss was not
+            finite, and begin anew.
         callbacks: More Keras callbacks for `fit`. A resumed run begins with new ones: what they
             keep in memory is not in the directory.
         verbose: As `fit` takes it; 0 is silent.
