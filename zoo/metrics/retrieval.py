@@ -115,7 +115,7 @@ def check_embeddings(embeddings: Any, labels: Any) -> tuple[np.ndarray, np.ndarr
     """Check embeddings and their labels."""
     embeddings, labels = np.asarray(embeddings), np.asarray(labels)
     if embeddings.ndim != 2 or 0 in embeddings.shape:
-        raise ValueError(f"Embeddings must be (n, dim), and not empty; received {embeddings.shape}.")
+        raise ValueError(f"Embeddings must be (n, dim), not empty; received {embeddings.shape}.")
     if labels.shape not in ((len(embeddings),), (len(embeddings), 1)):
         raise ValueError(
             f"Each embedding needs one label: received {len(embeddings)} embeddings, and labels of "
