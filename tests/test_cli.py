@@ -205,6 +205,9 @@ def test_a_table_is_trained_on_and_predicted(tmp_path):
     assert len(others) == 99
     shown = keras_zoo("predict", str(tmp_path / "run"), str(table), "--json")
     assert json.loads(shown.stdout)[0]["example"] == "0"
+    twice = keras_zoo("predict", str(tmp_path / "run"), str(table), str(table))
+    assert (twice.returncode, twice.stdout) == (1, "")
+    assert "Give one folder or one table" in twice.stderr
 
 
 def test_pictures_are_predicted_by_their_class_names(tmp_path, digits):

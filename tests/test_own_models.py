@@ -252,6 +252,18 @@ def test_a_string_as_loss_wants_probabilities_and_a_softmax_gives_them(small_run
         np.testing.assert_allclose(probabilities, run.model.predict(x, verbose=0), rtol=1e-5)
 
 
+def test_logits_of_binary_losses_are_squashed_one_by_one(small_run, tmp_path):
+    model = compiled("adam", keras.losses.BinaryCrossentropy(from_logits=True), activation=None)
+    run = small_run(model, tmp_path, epochs=1)
+    x = np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32")
+    logits = run.model.predict(x, verbose=0)
+    np.testing.assert_allclose(
+        run.predict(x)["probabilities"], 1 / (1 + np.exp(-logits)), rtol=1e-4
+    )
+    with pytest.raises(ValueError, match="which are no probabilities"):
+        small_run(compiled("adam", "categorical_hinge", activation="tanh"), tmp_path / "hinge")
+
+
 def test_a_run_with_unregistered_classes_says_what_it_needs(digits, tmp_path):
     class Squared(keras.layers.Layer):
         def call(self, inputs):

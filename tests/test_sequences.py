@@ -209,7 +209,7 @@ def test_bad_sequences_are_refused(x, message):
         (np.full((2, 2), 1e300), "too large"),
         (np.array([[1, 2], [0, 0], [1, 2]]), "Step 1 of sequence 0 equals 0"),
         (np.zeros((3, 2)), "Step 0 of sequence 0 equals 0"),
-        ("a.csv", "received str"),
+        ("a.csv", "received 'a.csv'"),
     ],
     ids=["long", "features", "NaN", "large", "mask", "all mask", "path"],
 )

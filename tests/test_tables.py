@@ -154,7 +154,7 @@ def test_odd_columns_are_refused_by_name(case):
 
 def test_too_many_categories_are_refused():
     frame = people(3000).assign(odd=[f"{row // 2}x" for row in range(3000)])
-    with pytest.raises(ValueError, match="'odd' has 1500 categories, more than 1000"):
+    with pytest.raises(ValueError, match="'odd' has 1500 categories, above 1000"):
         load_data(frame, target="income")
 
 

@@ -140,8 +140,12 @@ def predict(run: str, files: tuple[Path, ...], output: Path | None, as_json: boo
     if output is not None and output.suffix not in (".csv", ".json"):
         raise ValueError(f"`output` must end with .csv or .json, received {str(output)!r}.")
     quiet_tensorflow()
+    from zoo.data.columns import SUFFIXES
+
     loaded = zoo.load_run(run)
     pair = loaded.task.split_by == "classes" and len(files) == 2
+    if len(files) > 1 + pair and any(file.is_dir() or file.suffix in SUFFIXES for file in files):
+        raise ValueError("Give one folder or one table, or several files of images or texts.")
     x: Any = files if pair else files[0] if len(files) == 1 else list(files)
     found = loaded.predict(x)
     sides = [loaded.preparation.names(half) for half in (x if pair else [x])]

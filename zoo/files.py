@@ -77,9 +77,7 @@ def _refuse_existing(target: Path) -> None:
 def _make_draft(target: Path) -> Path:
     existing = next(parent for parent in target.parents if parent.exists())
     if not existing.is_dir():
-        raise NotADirectoryError(
-            f"cannot make {target}: {existing} is a file. Choose a path inside a directory."
-        )
+        raise NotADirectoryError(f"cannot make {target}: {existing} is a file: choose another.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = _draft_of(target)

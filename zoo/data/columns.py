@@ -214,9 +214,7 @@ def categories_of(name: str, column: pd.Series) -> tuple[str, ...]:
     if len(found) == rows > 10:
         raise ValueError(f"{what} has another string in each of {rows} rows, as ids have: drop it.")
     if len(found) > MOST_CATEGORIES:
-        raise ValueError(
-            f"{what} has {len(found)} categories, more than {MOST_CATEGORIES}: join the rare ones."
-        )
+        raise ValueError(f"{what} has {len(found)} categories, above {MOST_CATEGORIES}: join some.")
     return tuple(found)
 
 

@@ -170,8 +170,7 @@ def _as_sequences(where: str, x: Any, columns: Sequence[str]) -> list[np.ndarray
     if not isinstance(x, list | tuple | np.ndarray) or not len(x):
         raise ValueError(
             f"The sequences of {where} must be a list of arrays (time, features), or an array (n, "
-            f"time, features), and at least one; received {type(x).__name__} "
-            f"{np.shape(x) if isinstance(x, np.ndarray) else ''}"
+            f"time, features), and at least one; received {x!r:.80}."
         )
     sequences = []
     for index, item in enumerate(x):

@@ -100,7 +100,9 @@ class ClassificationTask(Task):
         """Give the likeliest `class` of each example, its `probability`, and all probabilities."""
         scores = outputs_of(model, x)
         if _gives_logits(model):
-            scores = keras.ops.convert_to_numpy(keras.ops.softmax(scores))
+            is_binary = _name_of(_loss_of(model)).startswith("binary")  # of each class by itself
+            squash = keras.ops.sigmoid if is_binary else keras.ops.softmax
+            scores = keras.ops.convert_to_numpy(squash(scores))
         names = np.asarray(data["class_names"])
         return {
             "class": names[scores.argmax(axis=-1)],
@@ -165,10 +167,8 @@ def _gives_probabilities(layer: keras.Layer) -> bool:
 
 
 def _require_probabilities(model: keras.Model, data: Dataset) -> None:
-    """Look at what a model gives, where its last layer does not tell, and a loss wants to know."""
-    loss = _loss_of(model)
-    is_other = loss is not None and "crossentropy" not in _name_of(loss)
-    if _gives_probabilities(_last_layer(model)) or is_other or _gives_logits(model):
+    """Look at what a model gives, where its last layer and its loss do not tell."""
+    if _gives_probabilities(_last_layer(model)) or _gives_logits(model):
         return
     x, layer = data.train.examples(range(min(8, len(data.train)))), preparing_layer(model, data)
     found = outputs_of(model, keras.ops.convert_to_numpy(layer(x)) if layer else x)
