@@ -56,3 +56,19 @@ def no_room():
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+@pytest.fixture
+def small_run(digits):
+    """Trains a model of one's own on the digits."""
+    import zoo
+
+    def run(model, directory, **options):
+        return zoo.train(
+            model,
+            digits,
+            directory=directory,
+            **{"task": "classification", "verbose": 0, **options},
+        )
+
+    return run
