@@ -1,0 +1,5 @@
+"""Gradient health: a monitor measures, rules judge, remedies answer, a report shows."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,407 @@
+"""The callback that watches a training: what it measures, and when it looks."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.arguments import integer, one_of
+from zoo.health import probe
+from zoo.health.history import History, NonFinite, TimeGradients, Units
+from zoo.health.report import Report
+from zoo.health.rules import checked_thresholds
+from zoo.health.tap import BACKENDS, Tap
+from zoo.health.writing import Writer
+
+PROBED = 32  # examples that units are looked at with
+BETWEEN_LOOKS = 100  # steps from one look at the units to the next, at least
+BETWEEN_VERDICTS = 50  # steps, where a hopeless training is to end
+SKIPPED_IN_A_ROW = 40  # more than loss scaling needs to find its scale
+
+
+class GradientHealth(keras.callbacks.Callback):
+    """Watches gradients, weights, units and the loss of any `model.fit`, and says what is wrong.
+
+    It measures inside the compiled step: in each one the loss and whether all gradients are finite;
+    in every tenth the norm of each variable's gradient, of the variable and of its update, on a
+    sample of its values. On some examples, in at most one step in 100, it looks at the units: those
+    that are dead or saturated, and how gradients fade through time in recurrent layers. It adds no
+    variable and changes nothing: the weights are those of a training without it.
+
+    On the backends TensorFlow and JAX. Where there is nothing to watch (no trainable weights, an
+    optimizer without `apply`, or the backend PyTorch), and where something of its own fails, it
+    says so once, and the training goes on without it.
+
+    Args:
+        every: Number of updates from one record to the next, at least 1.
+        directory: Where each training's report (`health.json`), its picture (`health.png`) and
+            the first batch with a value that is not finite (`health_batch.npz`) are written. A
+            second training there writes `health_2.json`, and so on.
+        log_dir: Where scalars for TensorBoard are written.
+        stop_on: "error" ends a training with a finding of that severity; `None` ends none.
+        thresholds: Thresholds of rules, by the rule's name: `{"vanishing_gradients": {"ratio":
+            1e-4}}`. See `zoo.health.rules`.
+
+    Attributes:
+        history: What was measured, as arrays; see `zoo.health.History`.
+        report: What follows from it; see `zoo.health.Report`.
+        stopped_by: The finding that ended the training, or `None`.
+        bad_batch: The first batch with a value that is not finite, as `fit` gave it to the model.
+
+    Raises:
+        ValueError: If an argument is illegal, or another monitor watches the same `fit`.
+        OSError: If `directory` or `log_dir` cannot be written.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> monitor = GradientHealth()
+        >>> x = np.random.default_rng(0).random((64, 4))
+        >>> _ = model.fit(x, x[:, :1], epochs=10, verbose=0, callbacks=[monitor])
+        >>> monitor.report.findings
+        ()
+        >>> monitor.history.gradient_norm.shape
+        (2, 2)
+    """
+
+    def __init__(
+        self,
+        every: int = 10,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        log_dir: str | os.PathLike[str] | None = None,
+        stop_on: str | None = None,
+        thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.every = integer("every", every)
+        self.stop_on = None if stop_on is None else one_of("stop_on", stop_on, ("error",))
+        self.thresholds = checked_thresholds(thresholds)
+        self.directory, self.log_dir = directory, log_dir
+        self._writer = Writer(directory, log_dir)
+        self.history = History()
+        self.stopped_by: Any = None
+        self.bad_batch: Any = None
+        self._tap: Tap | None = None
+        self._active = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GradientHealth:
+        """Give a fresh monitor with the same arguments, as Keras Tuner wants one for each trial."""
+        return type(self)(
+            self.every,
+            directory=self.directory,
+            log_dir=self.log_dir,
+            stop_on=self.stop_on,
+            thresholds=self.thresholds,
+        )
+
+    @property
+    def report(self) -> Report:
+        """What follows from what was measured so far."""
+        return Report.of(self.history, self.thresholds)
+
+    def go_on_from(self, history: History) -> None:
+        """Take what was measured before a training was interrupted; call it before `fit`."""
+        self.history = history
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Put the tap into the train step."""
+        self._require_alone()
+        self._writer.begin()
+        self._state: Any = None
+        self._kept: Any = None
+        self._waiting: deque[Any] = deque()
+        self._examples: Any = None
+        self._before: Any = None  # number and samples of the record that waits for its update
+        self._in_a_row = 0
+        self.stopped_by = self.bad_batch = None
+        problem = self._problem()
+        if problem:
+            self._give_up(problem)
+            return
+        variables = self.model.trainable_variables
+        owners = {
+            id(variable): layer.name
+            for layer in self.model._flatten_layers(include_self=False, recursive=True)
+            for variable in layer._trainable_variables
+        }
+        for layer in probe.recurrent_layers(self.model):  # whose cells hold the variables
+            owners.update({id(variable): layer.name for variable in layer.trainable_variables})
+        names = tuple(variable.path for variable in variables)
+        if self.history.variables != names:
+            self.history = History(
+                variables=names,
+                layers=tuple(owners.get(id(one), self.model.name) for one in variables),
+                sizes=tuple(math.prod(one.shape) for one in variables),
+                recurrent=tuple(layer.name for layer in probe.recurrent_layers(self.model)),
+            )
+        else:
+            self.history.go_on()
+        self.step = self.history.last_step
+        self._next_look = self.step + 1
+        self._next_verdict = self.step + BETWEEN_VERDICTS
+        if self._tap is None or self._tap.model is not self.model:
+            self._tap = Tap(self.model, self.every, self._see, self._keep)
+        self._active = True
+        try:
+            self._tap.open(self.params)
+        except Exception as error:  # of Keras's parts that are not as they were
+            self._give_up(f"{type(error).__name__}: {error}")
+
+    def _require_alone(self) -> None:
+        other = getattr(self.model.train_function, "tap", None)
+        if other is None:
+            return
+        if other.params is self.params:
+            raise ValueError(
+                "Two GradientHealth monitors watch one `fit`: leave one of them out of `callbacks`."
+            )
+        other.close()  # of a training that was interrupted
+
+    def _problem(self) -> str | None:
+        """Say why there is nothing to watch."""
+        if keras.backend.backend() not in BACKENDS:
+            return f"it works on the backends {' and '.join(BACKENDS)}"
+        if not self.model.trainable_variables:
+            return "the model has no trainable weights"
+        if not callable(getattr(self.model.optimizer, "apply", None)):
+            return f"the optimizer {self.model.optimizer!r:.80} has no `apply`"
+        return None
+
+    def _give_up(self, why: str) -> None:
+        self._active = False
+        warnings.warn(f"GradientHealth does not watch this training: {why}.", stacklevel=2)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write the report, where one is wanted."""
+        if self._active:
+            self._safely(self._writer.epoch, self)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Take the tap out, and write the report and its picture."""
+        if self._tap is not None and self._tap.is_open:
+            self._tap.close()
+        if self._active:
+            self._safely(self._examine_waiting)
+            self._safely(self._writer.end, self)
+        self._state = self._examples = self._kept = None
+
+    def _safely(self, do: Any, *args: Any) -> None:
+        """Do something of which no error may end the training."""
+        try:
+            do(*args)
+        except Exception as error:  # whatever it is
+            self._give_up(f"{type(error).__name__}: {error}")
+
+    def _keep(self, values: Any) -> None:
+        """Keep what the first step that was not finite gave."""
+        if self._kept is None:
+            self._kept = np.array(values)
+
+    def _see(self, batch: Any, measured: dict[str, Any], logs: Any, state: Any) -> None:
+        """Take what a step measured."""
+        self.step += 1
+        self._state = state
+        if not self._active:
+            return
+        self._waiting.append((self.step, batch, measured, logs))
+        # JAX computes while Python goes on: what the step before measured is there already.
+        if keras.backend.backend() != "jax" or len(self._waiting) > 1:
+            self._safely(self._examine, *self._waiting.popleft())
+
+    def _examine_waiting(self) -> None:
+        while self._waiting:
+            self._examine(*self._waiting.popleft())
+
+    def _examine(self, step: int, batch: Any, measured: dict[str, Any], logs: Any) -> None:
+        history = self.history
+        if self._examples is None:
+            self._examples = _first_examples(batch)
+            history.batch_size = _size(batch)
+        loss = measured["loss"] if "loss" in measured else logs.get("loss", math.nan)
+        loss = float(np.mean(ops.convert_to_numpy(loss)))
+        history.add_loss(loss)
+        is_finite = bool(measured.get("finite", True))
+        if not is_finite and math.isfinite(loss) and "scale" in measured:
+            self._in_a_row += 1
+            history.skipped += 1
+            is_finite = self._in_a_row < SKIPPED_IN_A_ROW
+        else:
+            self._in_a_row = 0
+        if not (is_finite and math.isfinite(loss)) and history.non_finite is None:
+            self._alarm(step, batch, math.isfinite(loss), measured)
+        elif bool(measured.get("due", False)) and is_finite:
+            self._record(step, measured)
+        if step >= self._next_look and history.non_finite is None:
+            self._look(step)
+        if self.stop_on and (step >= self._next_verdict or history.non_finite is not None):
+            self._judge(step)
+
+    def _record(self, step: int, measured: dict[str, Any]) -> None:
+        """Take the samples of a step; with those of the next one they tell its update."""
+        assert self._tap is not None
+        samples = ops.convert_to_numpy(measured["values"]).astype(np.float64)
+        gradients, weights = self._tap.split(samples)
+        if self._before is not None and self._before[0] == step - 1:
+            number, norms, old = self._before
+            changes = [new - was for new, was in zip(weights, old, strict=True)]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = self._tap.norms(changes) / self._tap.norms(old)
+            self.history.add(number, *norms, self._spread(ratio))
+            self._writer.record(self.history)
+            self._before = None
+            if self.every > 1:
+                return
+        scale = float(measured.get("scale", 1.0))
+        norms = [self._spread(self._tap.norms(part)) for part in (gradients, weights)]
+        norms[0] /= scale
+        self._before = (step, norms, weights)
+
+    def _spread(self, values: Any) -> np.ndarray:
+        """Lay values of the variables that have gradients out over all variables."""
+        assert self._tap is not None
+        row = np.full(len(self.history.variables), np.nan)
+        row[self._tap.columns] = values
+        return row
+
+    def _weights(self) -> tuple[Any, Any]:
+        """Give the trainable and other weights as they are now."""
+        # In a step `self.model` would let Keras take back from JAX what JAX no longer has.
+        assert self._tap is not None
+        if self._state is not None:
+            return self._state[0], self._state[1]
+        model = self._tap.model
+        groups = (model.trainable_variables, model.non_trainable_variables)
+        trainable, others = ([variable.value for variable in group] for group in groups)
+        return trainable, others
+
+    def _look(self, step: int) -> None:
+        """Look at the units, and at gradients through time."""
+        self._next_look = max(step + BETWEEN_LOOKS, step * 3 // 2)
+        if self._examples is None:
+            return
+        assert self._tap is not None
+        weights = self._weights()
+        found = probe.look_at_units(self._tap.model, weights, self._examples[0])
+        for name, (kind, dead, saturated) in found.items():
+            units = self.history.units.setdefault(name, Units(kind))
+            units.steps.append(step)
+            units.dead.append(dead)
+            units.saturated.append(saturated)
+        if self.history.recurrent:
+            state = {"trainable": weights[0], "non_trainable": weights[1], "metrics": None}
+            metrics = self._tap.model.metrics_variables
+            state["metrics"] = self._state[3] if self._state else [one.value for one in metrics]
+            for name, norms in probe.gradients_through_time(
+                self._tap.model, state, self._examples
+            ).items():
+                found_there = self.history.time_gradients.setdefault(name, TimeGradients())
+                found_there.steps.append(step)
+                found_there.norms.append(norms)
+
+    def _alarm(self, step: int, batch: Any, loss_is_finite: bool, measured: dict[str, Any]) -> None:
+        """Find what was not finite, and keep the batch."""
+        assert self._tap is not None
+        if keras.backend.backend() == "jax":
+            import jax
+
+            jax.effects_barrier()
+        elif "values" in measured:
+            self._keep(measured["values"])
+        self.bad_batch = _as_arrays(batch)
+        what, layer, variables = self._first_broken(loss_is_finite)
+        self.history.non_finite = NonFinite(step, what, layer, variables)
+        self._writer.batch(self.bad_batch)
+
+    def _first_broken(self, loss_is_finite: bool) -> tuple[str, str | None, tuple[str, ...]]:
+        """Tell what was not finite, the layer, and the variables."""
+        assert self._tap is not None
+        history, columns = self.history, self._tap.columns
+        x = self.bad_batch[0] if self.bad_batch else None
+        if any(not np.isfinite(one).all() for one in _floats(x)):
+            return "batch", self._tap.model.layers[0].name, ()
+        if self._kept is None:
+            return ("gradient" if loss_is_finite else "loss"), None, ()
+        gradients, finite, weights = self._tap.unpack(self._kept)
+        broken = [column for column, flag in zip(columns, finite, strict=True) if not flag]
+        if broken:
+            names = tuple(history.variables[column] for column in broken)
+            return "weight", history.layers[broken[0]], names
+        bad = [column for column, flag in zip(columns, gradients, strict=True) if not flag]
+        names = tuple(history.variables[column] for column in bad)
+        if loss_is_finite:
+            return "gradient", history.layers[bad[-1]] if bad else None, names
+        if weights is None or x is None:
+            return "loss", None, names
+        trainable, others = self._weights()
+        trainable = list(trainable)
+        for column, value in zip(columns, weights, strict=True):
+            trainable[column] = ops.convert_to_tensor(value)
+        x = keras.tree.map_structure(ops.convert_to_tensor, x)
+        model = self._tap.model
+        layer = probe.first_broken_layer(model, (trainable, list(others)), x)
+        return ("output", layer, names) if layer else ("loss", model.layers[-1].name, names)
+
+    def _judge(self, step: int) -> None:
+        """End a training with a finding that is an error."""
+        self._next_verdict = step + BETWEEN_VERDICTS
+        errors = [finding for finding in self.report.findings if finding.severity == "error"]
+        if errors and self._tap is not None:
+            self.stopped_by = errors[0]
+            self._tap.model.stop_training = True
+
+
+def _leaves(batch: Any) -> list[Any]:
+    return [leaf for leaf in keras.tree.flatten(batch) if leaf is not None]
+
+
+def _without_optionals(batch: Any) -> Any:
+    """Give a batch with `None` in place of what TensorFlow wraps it in."""
+
+    def plain(leaf: Any) -> Any:
+        if not hasattr(leaf, "has_value"):
+            return leaf
+        return leaf.get_value() if leaf.has_value() else None
+
+    return keras.tree.map_structure(plain, batch)
+
+
+def _unpacked(batch: Any) -> tuple[Any, Any, Any]:
+    found = keras.utils.unpack_x_y_sample_weight(_without_optionals(batch))
+    return found[0], found[1], found[2]
+
+
+def _first_examples(batch: Any) -> tuple[Any, Any, Any] | None:
+    """Give the first examples of a batch as x, y and sample weights."""
+    if any(not hasattr(leaf, "shape") for leaf in _leaves(_without_optionals(batch))):
+        return None  # such as what several devices share
+    x, y, weights = keras.tree.map_structure(
+        lambda leaf: None if leaf is None else ops.convert_to_tensor(leaf[:PROBED]),
+        _unpacked(batch),
+    )
+    return x, y, weights
+
+
+def _size(batch: Any) -> int:
+    leaves = [leaf for leaf in _leaves(_without_optionals(batch)) if hasattr(leaf, "shape")]
+    return int(leaves[0].shape[0]) if leaves and leaves[0].shape else 0
+
+
+def _as_arrays(batch: Any) -> tuple[Any, Any, Any] | None:
+    if any(not hasattr(leaf, "shape") for leaf in _leaves(_without_optionals(batch))):
+        return None
+    return keras.tree.map_structure(
+        lambda leaf: None if leaf is None else np.array(leaf), _unpacked(batch)
+    )
+
+
+def _floats(tree: Any) -> list[np.ndarray]:
+    return [leaf for leaf in _leaves(tree) if np.asarray(leaf).dtype.kind == "f"]

@@ -1,0 +1,185 @@
+"""A look inside a model on a few examples: what each layer gives, and gradients through time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+# How far from its flat ends an activation's output counts as saturated, as (low, high).
+FLAT = {"sigmoid": (0.02, 0.98), "tanh": (-0.96, 0.96)}
+RECTIFIED = ("relu", "relu6")
+
+
+def leaf_layers(model: keras.Model) -> list[keras.Layer]:
+    """Give the layers that hold no others, in order, but for inputs."""
+    found = {}
+    for layer in model._flatten_layers(include_self=False):
+        is_recurrent = isinstance(layer, keras.layers.RNN)
+        if isinstance(layer, keras.layers.InputLayer | keras.Model):
+            continue
+        if is_recurrent or not list(layer._flatten_layers(include_self=False)):
+            found[id(layer)] = layer
+    cells = {
+        id(inner)
+        for layer in found.values()
+        if isinstance(layer, keras.layers.RNN)
+        for inner in layer._flatten_layers(include_self=False)
+    }
+    return [layer for key, layer in found.items() if key not in cells]
+
+
+def recurrent_layers(model: keras.Model) -> list[keras.Layer]:
+    """Give the recurrent layers, in order."""
+    return [layer for layer in leaf_layers(model) if isinstance(layer, keras.layers.RNN)]
+
+
+def activation_of(layer: keras.Layer) -> str | None:
+    """Name what a layer's units are judged as: "relu", "sigmoid", "tanh", or nothing."""
+    if isinstance(layer, keras.layers.ReLU):
+        is_plain = not layer.negative_slope and not layer.threshold
+        return "relu" if is_plain else None
+    if isinstance(layer, keras.layers.RNN) and not isinstance(layer, keras.layers.SimpleRNN):
+        return None  # whose output is a product
+    name = getattr(getattr(layer, "activation", None), "__name__", None)
+    return name if name in (*RECTIFIED, *FLAT) else None
+
+
+@contextmanager
+def watching_calls(
+    layers: Sequence[keras.Layer], see: Callable[[keras.Layer, Any, Any], Any]
+) -> Iterator[None]:
+    """Let `see(layer, inputs, outputs)` look at each call of some layers; it gives the outputs."""
+
+    def watched(layer: keras.Layer, call: Any) -> Any:
+        def with_look(*args: Any, **kwargs: Any) -> Any:
+            outputs = call(*args, **kwargs)
+            see(layer, args[0] if args else next(iter(kwargs.values()), None), outputs)
+            return outputs
+
+        return with_look
+
+    try:
+        for layer in layers:
+            layer.call = watched(layer, layer.call)
+        yield
+    finally:
+        for layer in layers:
+            if "call" in vars(layer):
+                del layer.call
+
+
+def first_broken_layer(model: keras.Model, weights: Any, x: Any) -> str | None:
+    """Name the first layer that gives NaN or infinite values of examples, as in training."""
+    broken: list[str] = []
+
+    def see(layer: keras.Layer, _: Any, outputs: Any) -> None:
+        if not broken and not _all_finite(outputs):
+            broken.append(layer.name)
+
+    with watching_calls(leaf_layers(model), see):
+        model.stateless_call(*weights, x, training=True)
+    return broken[0] if broken else None
+
+
+def _all_finite(outputs: Any) -> bool:
+    return all(
+        np.isfinite(np.asarray(ops.convert_to_numpy(tensor), np.float64)).all()
+        for tensor in keras.tree.flatten(outputs)
+        if tensor is not None and keras.backend.is_float_dtype(tensor.dtype)
+    )
+
+
+def look_at_units(model: keras.Model, weights: Any, x: Any) -> dict[str, tuple[str, float, float]]:
+    """Give, by layer, the activation's name and the shares that are dead and saturated.
+
+    The layers that give the model's outputs are left out: what they say is to be certain.
+    """
+    last = {id(tensor) for tensor in keras.tree.flatten(getattr(model, "outputs", None) or [])}
+    found = {}
+
+    def see(layer: keras.Layer, _: Any, outputs: Any) -> None:
+        kind = activation_of(layer)
+        if kind is None or id(outputs) in last or not hasattr(outputs, "shape"):
+            return
+        values = np.asarray(ops.convert_to_numpy(outputs), np.float32)
+        found[layer.name] = (kind, *_shares(kind, values))
+
+    ends = set(getattr(model, "output_names", ()) or ())
+    layers = [layer for layer in leaf_layers(model) if activation_of(layer)]
+    with watching_calls([layer for layer in layers if layer.name not in ends], see):
+        model.stateless_call(*weights, x, training=False)
+    return found
+
+
+def _shares(kind: str, values: np.ndarray) -> tuple[float, float]:
+    units = values.reshape(-1, values.shape[-1])
+    dead = float((units == 0).all(axis=0).mean()) if kind in RECTIFIED else 0.0
+    low, high = FLAT.get(kind, (-np.inf, np.inf))
+    return dead, float(((units < low) | (units > high)).mean())
+
+
+def gradients_through_time(
+    model: keras.Model, state: Mapping[str, Any], batch: tuple[Any, Any, Any]
+) -> dict[str, list[float]]:
+    """Give, by recurrent layer, the norm of the loss's gradient for each step of its input."""
+    layers = recurrent_layers(model)
+    found: dict[str, list[float]] = {}
+    for layer in layers:
+        gradient = _gradient_of_input(model, layer, state, batch)
+        if gradient is not None and gradient.ndim == 3:
+            norms = np.sqrt(np.square(gradient.astype(np.float64)).mean(axis=0).sum(axis=-1))
+            found[layer.name] = norms[::-1].tolist() if layer.go_backwards else norms.tolist()
+    return found
+
+
+def _gradient_of_input(
+    model: keras.Model, layer: keras.Layer, state: Mapping[str, Any], batch: tuple[Any, Any, Any]
+) -> np.ndarray | None:
+    x, y, sample_weight = batch
+    shapes: list[Any] = []
+    weights = (state["trainable"], state["non_trainable"])
+    with watching_calls([layer], lambda _, inputs, __: shapes.append((inputs.shape, inputs.dtype))):
+        model.stateless_call(*weights, x, training=False)
+    if len(shapes) != 1:  # called several times, as a shared layer is
+        return None
+    shape, dtype = shapes[0]
+
+    def loss(nudge: Any) -> Any:
+        call = layer.call
+
+        def nudged(sequences: Any, *args: Any, **kwargs: Any) -> Any:
+            return call(sequences + nudge, *args, **kwargs)
+
+        layer.call = nudged
+        try:
+            outputs, _ = model.stateless_call(*weights, x, training=False)
+        finally:
+            del layer.call
+        value, _ = model.stateless_compute_loss(
+            *weights,
+            state["metrics"],
+            x=x,
+            y=y,
+            y_pred=outputs,
+            sample_weight=sample_weight,
+            training=False,
+        )
+        return value
+
+    nudge = ops.zeros(shape, dtype)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(loss)(nudge))
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(nudge)
+        value = loss(nudge)
+    gradient = tape.gradient(value, nudge)
+    return None if gradient is None else gradient.numpy()

@@ -1,0 +1,251 @@
+"""What is measured inside the compiled train step: no variable is added, nothing is changed.
+
+The step's logs get one entry more, and the train function hands it to the monitor before Keras sees
+it. Gradients come from the optimizer, which is given them; the loss from Keras's own tracker of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.health.inside import Inside, all_finite, stride_of
+
+ENTRY = "zoo_health"  # in the logs, between the train step and the train function
+BACKENDS = ("tensorflow", "jax")
+
+
+class Tap:
+    """Measures the steps of a compiled model while it is open.
+
+    Args:
+        model: A compiled and built model.
+        every: Number of updates from one record to the next.
+        see: Called after each step with the batch, what was measured (arrays on the device: `loss`,
+            `finite`, `due`, `values`, and `scale` where the loss is scaled), the logs, and on JAX
+            the state.
+        keep: Called on JAX with what `values` are on TensorFlow in a step that is not finite.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        every: int,
+        see: Callable[[Any, dict[str, Any], dict[str, Any], Any], None],
+        keep: Callable[..., None],
+    ) -> None:
+        self.model, self.every, self.see = model, every, see
+        self._keep = keep
+        self._inside: Any = None
+        self.shapes: list[tuple[int, ...]] = []  # of each variable
+        self.sizes: list[int] = []
+        self.strides: list[int] = []
+        self.columns: list[int] = []  # of the variables that the step has gradients of
+        self._places: dict[int, int] = {}
+        self._measured: dict[str, Any] = {}
+        self._plain: Any = None  # the train function that Keras made, to be put back
+        self._tapped: Any = None  # the one with the tap, kept for the next `fit`
+        self._patched: list[tuple[Any, str]] = []
+        self.params: Any = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is in the train step."""
+        return bool(self._patched)
+
+    def split(self, samples: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Give the samples of each gradient and of each variable."""
+        sizes = [-(-self.sizes[column] // self.strides[column]) for column in self.columns]
+        parts = np.split(samples, np.cumsum(sizes * 2)[:-1])
+        return parts[: len(sizes)], parts[len(sizes) :]
+
+    def unpack(self, kept: np.ndarray) -> tuple[list[bool], list[bool], list[np.ndarray] | None]:
+        """Give which gradients and weights were finite in a step that was not, and the weights."""
+        count = len(self.columns)
+        gradients = kept[:count].astype(bool).tolist()
+        sizes = [self.sizes[column] for column in self.columns]
+        if len(kept) != count + sum(sizes):
+            return gradients, kept[count : 2 * count].astype(bool).tolist(), None
+        parts = np.split(kept[count:], np.cumsum(sizes)[:-1])
+        shapes = [self.shapes[column] for column in self.columns]
+        weights = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+        return gradients, [bool(np.isfinite(weight).all()) for weight in weights], weights
+
+    def norms(self, samples: Sequence[np.ndarray]) -> np.ndarray:
+        """Estimate the norms of the variables that samples are of."""
+        factors = [
+            self.sizes[column] / len(part)
+            for column, part in zip(self.columns, samples, strict=True)
+        ]
+        return np.sqrt(np.multiply([part @ part for part in samples], factors))
+
+    def open(self, params: Any) -> None:
+        """Put the tap in, for the `fit` of these params; Keras makes its train function anew."""
+        self.params = params
+        model, optimizer = self.model, self.model.optimizer
+        self._patch(model._loss_tracker, "update_state", self._with_loss)
+        if keras.backend.backend() == "jax":
+            self._patch(optimizer, "stateless_apply", self._with_gradients_of_jax)
+        else:
+            self._patch(optimizer, "apply", self._with_gradients)
+        self._patch(model, "train_step", self._with_entry)
+        plain = model.train_function
+        if self._tapped is None or plain is not self._plain:
+            variables = model.trainable_variables
+            if not optimizer.built:  # which XLA could not do in the step
+                optimizer.build(variables)
+            self.shapes = [tuple(variable.shape) for variable in variables]
+            self.sizes = [math.prod(shape) for shape in self.shapes]
+            self.strides = [stride_of(size) for size in self.sizes]
+            self._inside = Inside(self, self._keep)
+            self._places = {id(variable): column for column, variable in enumerate(variables)}
+            with _single_steps(model):
+                model.make_train_function(force=True)
+            self._tapped = model.train_function
+        self._plain = plain
+        model.train_function = self._watched(self._tapped)
+
+    def close(self) -> None:
+        """Take the tap out, so that model and optimizer are as they were."""
+        for owner, name in self._patched:
+            delattr(owner, name)
+        self._patched.clear()
+        self.model.train_function = self._plain
+
+    def _patch(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+        setattr(owner, name, wrap(getattr(owner, name)))
+        self._patched.append((owner, name))
+
+    def _with_loss(self, update_state: Any) -> Any:
+        def with_loss(values: Any, *args: Any, **kwargs: Any) -> Any:
+            self._measured["loss"] = values
+            return update_state(values, *args, **kwargs)
+
+        return with_loss
+
+    def _with_entry(self, train_step: Any) -> Any:
+        def with_entry(*args: Any) -> Any:
+            # Of TensorFlow's iterators only the step itself sees the batch.
+            self._measured = {} if keras.backend.backend() == "jax" else {"batch": args[0]}
+            result = train_step(*args)
+            logs = result[0] if isinstance(result, tuple) else result
+            logs = {**logs, ENTRY: self._measured}
+            self._measured = {}
+            return (logs, *result[1:]) if isinstance(result, tuple) else logs
+
+        return with_entry
+
+    def _with_gradients(self, apply: Any) -> Any:
+        import tensorflow as tf
+
+        optimizer = self.model.optimizer
+
+        def with_gradients(grads: Any, trainable_variables: Any = None) -> Any:
+            grads = list(grads)
+            variables = list(trainable_variables or self.model.trainable_variables)
+            values = [variable.value for variable in variables]
+            scale = getattr(optimizer, "dynamic_scale", None)
+            places = [self._places.get(id(variable)) for variable in variables]
+            self._measure(grads, values, places, optimizer.iterations.value, scale)
+            # What was read is let go before the update, which would otherwise copy the weights.
+            read = self._measured.get("values")
+            with tf.control_dependencies([] if read is None else [read]):
+                return apply(grads, variables)
+
+        return with_gradients
+
+    def _with_gradients_of_jax(self, stateless_apply: Any) -> Any:
+        optimizer = self.model.optimizer
+
+        def value_of(variable: Any, state: Sequence[Any]) -> Any:
+            return next(
+                v for own, v in zip(optimizer.variables, state, strict=True) if own is variable
+            )
+
+        def with_gradients(state: Any, grads: Any, values: Any) -> Any:
+            scale = getattr(optimizer, "dynamic_scale", None)
+            scale = None if scale is None else value_of(scale, state)
+            iterations = value_of(optimizer.iterations, state)
+            self._measure(grads, values, range(len(values)), iterations, scale)
+            return stateless_apply(state, grads, values)
+
+        return with_gradients
+
+    def _measure(
+        self, grads: Any, values: Any, places: Sequence[Any], iterations: Any, scale: Any
+    ) -> None:
+        """Measure a step before its update; `places` are the variables' columns."""
+        rows = zip(places, grads, values, strict=True)
+        used = [row for row in rows if row[0] is not None and row[1] is not None]
+        if not used:
+            return
+        self.columns = [column for column, _, _ in used]
+        dense = [getattr(gradient, "values", gradient) for _, gradient, _ in used]
+        weights = [value for _, _, value in used]
+        inner = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        updates = inner.gradient_accumulation_steps or 1  # steps an update
+        phase = iterations % (self.every * updates)
+        # Two records in a row, so that their difference is an update.
+        due = ops.logical_or(ops.equal(phase, updates - 1), ops.equal(phase, updates))
+        due = ops.logical_or(due, self.every == 1)
+        found = self._measured
+        found["finite"], found["due"] = all_finite(dense), due
+        if scale is not None:
+            found["scale"] = ops.convert_to_tensor(scale)
+        is_good = found["finite"]
+        if "loss" in found:
+            is_good = ops.logical_and(is_good, ops.all(ops.isfinite(found["loss"])))
+        found["values"] = self._inside(due, is_good, dense, weights)
+
+    def _watched(self, function: Any) -> Any:
+        """Make a train function that goes step by step, and takes out what was measured."""
+        is_jax = keras.backend.backend() == "jax"
+        count = self.model.steps_per_execution
+
+        def step(iterator: Any, state: Any) -> tuple[Any, Any]:
+            if not is_jax:
+                logs = dict(function(iterator))
+                measured = logs.pop(ENTRY, {})
+                self.see(measured.pop("batch", None), measured, logs, None)
+                return logs, None
+            batch = next(iterator)
+            logs, state = function(state, iter((batch,)))
+            logs = dict(logs)
+            self.see(batch, logs.pop(ENTRY, {}), logs, state)
+            return logs, state
+
+        def watched(*args: Any) -> Any:
+            iterator, state = args[-1], args[0]
+            logs = None
+            with _single_steps(self.model):
+                for number in range(count):
+                    try:
+                        logs, state = step(iterator, state)
+                    except StopIteration:
+                        if not number:
+                            raise
+                        break
+            return (logs, state) if is_jax else logs
+
+        watched.tap = self  # type: ignore[attr-defined]
+        return watched
+
+
+@contextlib.contextmanager
+def _single_steps(model: keras.Model) -> Iterator[None]:
+    """Let a model's train function do one step at a time, so that each one is seen."""
+    count = model.steps_per_execution
+    if count == 1:
+        yield
+        return
+    model.steps_per_execution = 1
+    try:
+        yield
+    finally:
+        model.steps_per_execution = count
