@@ -90,6 +90,14 @@ def activation(name: str, value: Any) -> Any:
     return one_of(name, value, known)
 
 
+def initializer(name: str, value: Any) -> Any:
+    """Check an initializer of weights: a Keras name, or an initializer."""
+    if isinstance(value, keras.initializers.Initializer):
+        return value
+    known = [key for key in dir(keras.initializers) if key[0].islower()]
+    return one_of(name, value, [key for key in known if key not in ("deserialize", "get")])
+
+
 def image_shape(name: str, value: Any) -> tuple[int | None, int | None, int]:
     """Check the shape of an image: height, width, channels."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:

@@ -25,12 +25,13 @@ def dense_block(
     batch_norm: bool = False,
     dropout: float = 0.0,
     skip_connection: bool = False,
+    kernel_initializer: Any = "glorot_uniform",
     layer: Any = None,
     name: str,
 ) -> Any:
     """Apply a dense layer, or another one, batch normalization, the activation and dropout."""
-    shortcut = x
-    x = (layer or layers.Dense(units, use_bias=not batch_norm, name=name))(x)
+    shortcut, options = x, {"kernel_initializer": kernel_initializer, "use_bias": not batch_norm}
+    x = (layer or layers.Dense(units, name=name, **options))(x)
     x = _batch_norm(x, name) if batch_norm else x
     if skip_connection:
         if shortcut.shape[-1] != units:
@@ -76,6 +77,7 @@ def conv_block(
     activation: Any = "relu",
     batch_norm: bool = True,
     skip_connection: bool = False,
+    kernel_initializer: Any = "glorot_uniform",
     conv_layers: Iterator[Any] | None = None,
     name: str,
 ) -> Any:
@@ -85,7 +87,15 @@ def conv_block(
         stride = strides if index == 1 else 1
         layer = next(conv_layers, None) if conv_layers else None
         x = _convolution(
-            x, filters, kernel_size, stride, padding, batch_norm, f"{name}_conv{index}", layer
+            x,
+            filters,
+            kernel_size,
+            stride,
+            padding,
+            batch_norm,
+            f"{name}_conv{index}",
+            layer,
+            kernel_initializer,
         )
         if index == convs and skip_connection:
             if strides > 1 or shortcut.shape[-1] != filters:
@@ -123,11 +133,18 @@ def _convolution(
     batch_norm: bool,
     name: str,
     layer: Any = None,
+    kernel_initializer: Any = "glorot_uniform",
 ) -> Any:
     if padding == "valid":
         _require_size(x, kernel_size, f"a {kernel_size}x{kernel_size} kernel with valid padding")
     layer = layer or layers.Conv2D(
-        filters, kernel_size, strides=strides, padding=padding, use_bias=not batch_norm, name=name
+        filters,
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        use_bias=not batch_norm,
+        kernel_initializer=kernel_initializer,
+        name=name,
     )
     return _batch_norm(layer(x), name) if batch_norm else layer(x)
 

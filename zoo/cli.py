@@ -119,6 +119,7 @@ def train(name: str, data: str, quiet: bool, as_json: bool, **options: Any) -> N
     run = zoo.train(name, loaded, arguments=arguments, task=task, **shown, **given(options))
     zoo.plots.learning_curves(run.history, run.directory / "learning_curves.png")
     task.draw(run.model, loaded, run.directory)
+    run.health.plot(run.directory / "health.png")
     if as_json:
         click.echo(json.dumps({"directory": str(run.directory), "metrics": run.metrics}))
     elif not quiet:
@@ -187,6 +188,44 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(_shown, value[:8])) + f" ... ({len(value)} values)" * (len(value) > 8)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@main.command()
+@click.argument("run")
+@click.option("--mend", "data", help="Try remedies, training anew on these data.")
+@click.option("--directory", help="Where the trainings of --mend are written.")
+@click.option("--max-attempts", type=int, default=12, show_default=True, help="Of --mend.")
+@data_options
+@output_options
+def health(
+    run: str,
+    data: str | None,
+    directory: str | None,
+    max_attempts: int,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Show what the monitor found in the run of the directory RUN, or mend it."""
+    if bool(data) != bool(directory):
+        raise ValueError("Mending needs both --mend DATA and --directory.")
+    quiet_tensorflow()
+    from zoo.health import Report
+    from zoo.training.runs import HEALTH
+
+    if data is None or directory is None:
+        report = Report.load(Path(run) / HEALTH)
+        report.plot(Path(run) / "health.png")
+        click.echo(json.dumps(report.findings_as_json()) if as_json else report)
+        return
+    loaded = zoo.load_data(data, **given(options))
+    shown = int(not quiet and not as_json)
+    mended = zoo.mend(run, loaded, directory=directory, max_attempts=max_attempts, verbose=shown)
+    if as_json:
+        tried = [{"remedy": str(one.remedy), "kept": one.kept} for one in mended.attempts]
+        click.echo(json.dumps({"attempts": tried, "healthy": mended.is_healthy}))
+    else:
+        click.echo(mended)
 
 
 @main.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.health.history import History
+from zoo.health.remedies import REMEDIES
 from zoo.health.rules import Finding, Sign, exploding_signs, judge
 from zoo.records import read_json, refusing_damage, write_json
 
@@ -49,6 +50,10 @@ class Report:
         """Severity of the worst finding, or `None`."""
         return self.findings[0].severity if self.findings else None
 
+    def findings_as_json(self) -> list[dict[str, Any]]:
+        """Give the findings as plain values, which JSON takes."""
+        return [vars(finding) for finding in self.findings]
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the report as JSON, whole at any moment.
 
@@ -56,7 +61,7 @@ class Report:
             path: The file.
         """
         content = {
-            "findings": [vars(finding) for finding in self.findings],
+            "findings": self.findings_as_json(),
             "signs": [vars(sign) for sign in self.signs],
             "history": self.history.get_config(),
         }
@@ -96,4 +101,6 @@ class Report:
             lines.append("  nothing found.")
         for finding in self.findings:
             lines.append(f"  {finding}")
+            if finding.severity != "info":
+                lines.append(f"    try: {'; '.join(map(str, REMEDIES[finding.name][:4]))}")
         return "\n".join(lines)

@@ -350,9 +350,12 @@ RULES: tuple[Callable[..., Finding | None], ...] = (
 
 
 def start_of(losses: np.ndarray) -> float:
-    """Give the level that the loss began at."""
+    """Give the level that the loss began at: that of the first steps, unless they blew it up."""
     first = losses[:5][np.isfinite(losses[:5])]
-    return float(np.median(first)) if len(first) else 0.0
+    if not len(first):
+        return 0.0
+    usual = float(np.median(first))
+    return usual if usual < 3 * abs(first[0]) else float(first[0])
 
 
 def settled(losses: np.ndarray, start: float) -> bool:

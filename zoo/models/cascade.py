@@ -75,6 +75,7 @@ def cascade_cnn(
     batch_norm: bool = True,
     dropout: float = 0.0,
     skip_connections: bool = False,
+    kernel_initializer: Any = "glorot_uniform",
     classifier_activation: Any = "softmax",
     name: str = "cascade_cnn",
 ) -> keras.Model:
@@ -101,6 +102,9 @@ def cascade_cnn(
         dropout: Rate in [0, 1) after each dense layer, or after the head where there is none.
         skip_connections: Make the blocks residual (He et al., 2015,
             https://arxiv.org/abs/1512.03385); needs "same" padding.
+        kernel_initializer: How the hidden kernels begin: name of a Keras initializer, such as
+            "he_normal" for ReLU in deep nets (He et al., 2015, https://arxiv.org/abs/1502.01852),
+            or an initializer.
         classifier_activation: Of the last layer: "softmax", "sigmoid", or "linear" for logits.
         name: The model's name.
 
@@ -130,6 +134,7 @@ def cascade_cnn(
         activation=check.activation("activation", activation),
         batch_norm=check.flag("batch_norm", batch_norm),
         skip_connection=check.flag("skip_connections", skip_connections),
+        kernel_initializer=check.initializer("kernel_initializer", kernel_initializer),
     )
     check.one_of("head", head, HEADS)
     if skip_connections and padding == "valid":
@@ -147,7 +152,8 @@ def cascade_cnn(
     for index, (size, count) in enumerate(zip(filters, convs, strict=True), start=1):
         x = conv_block(x, size, convs=count, name=f"block{index}", **block)
     x = getattr(layers, HEADS[head])(name=head)(x)
-    x = _dense_layers(x, dense_units, dropout, activation=activation, batch_norm=batch_norm)
+    shared = {key: block[key] for key in ("activation", "batch_norm", "kernel_initializer")}
+    x = _dense_layers(x, dense_units, dropout, **shared)
     return keras.Model(image, classifier_head(x, num_classes, classifier_activation), name=name)
 
 
@@ -166,6 +172,7 @@ def mlp(
     batch_norm: bool = True,
     dropout: float = 0.0,
     skip_connections: bool = False,
+    kernel_initializer: Any = "glorot_uniform",
     classifier_activation: Any = "softmax",
     name: str = "mlp",
 ) -> keras.Model:
@@ -174,8 +181,8 @@ def mlp(
     Args:
         input_shape: Height, width and channels of images, float32 in [0, 1]; `(features,)` of
             vectors; or `(time, features)`.
-        num_classes, activation, batch_norm, classifier_activation, name: As `cascade_cnn` takes
-            them.
+        num_classes, activation, batch_norm, kernel_initializer, classifier_activation, name: As
+            `cascade_cnn` takes them.
         hidden_units: Number of units, one entry a hidden layer.
         dropout: Rate in [0, 1) after each hidden layer.
         skip_connections: Add each hidden layer's input, projected where the widths differ, before
@@ -200,6 +207,7 @@ def mlp(
         activation=check.activation("activation", activation),
         batch_norm=check.flag("batch_norm", batch_norm),
         skip_connection=check.flag("skip_connections", skip_connections),
+        kernel_initializer=check.initializer("kernel_initializer", kernel_initializer),
     )
     if len(input_shape) > 3:
         raise ValueError(f"`input_shape` must have 1 to 3 sizes, received {input_shape}.")

@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.arguments import broken_weights
 from zoo.data import Dataset
+from zoo.health import GradientHealth
 from zoo.history import numbers_of
 from zoo.tasks import Task
 from zoo.training.memory import keep_freed_memory
@@ -33,6 +34,11 @@ def set_schedule(model: keras.Model, recipe: Recipe, steps: int) -> None:
     rate = recipe.make_schedule(steps)
     if not isinstance(rate, float):
         model.optimizer.learning_rate = rate
+
+
+def monitor_in(callbacks: Sequence[keras.callbacks.Callback]) -> GradientHealth | None:
+    """Find the monitor of a training's health among its callbacks."""
+    return next((one for one in callbacks if isinstance(one, GradientHealth)), None)
 
 
 def require_trainable(recipe: Recipe, data: Dataset, task: Task, callbacks: Any) -> None:
@@ -84,11 +90,12 @@ def fit_model(
     judging = task.validation(model, data.validation)
     if recipe.class_weight:
         judging["class_weight"] = task.class_weights(data, recipe.class_weight)
-    finite = Finite()
+    monitor = monitor_in(callbacks)
+    finite = Finite(monitor)
     if best is None and recipe.early_stopping:
         best = BestWeights(task.objective, task.direction, recipe.early_stopping)
     if keeper:
-        keeper.best = best
+        keeper.best, keeper.monitor = best, monitor
     # The caller's come before what restores weights, and that before what is then kept.
     carried = [
         _Reseed(recipe.seed),
@@ -116,8 +123,9 @@ class Finite(keras.callbacks.Callback):
 
     async_safe = True  # Keras need not wait for each step's loss, only to show it here
 
-    def __init__(self) -> None:
+    def __init__(self, monitor: GradientHealth | None = None) -> None:
         super().__init__()
+        self.monitor = monitor  # which knows where it came from
         self.bad: str | None = None
         self.epoch = 0
 
@@ -144,11 +152,21 @@ class Finite(keras.callbacks.Callback):
         self.model.stop_training = True
 
     def require(self) -> None:
-        """Raise an error if something was not finite."""
+        """Raise an error if something was not finite, or the training was ended as hopeless."""
+        found = self.monitor.report.findings if self.monitor else ()
         if self.bad:
+            cause = next((f" {one}." for one in found if one.name == "non_finite"), "")
             raise FloatingPointError(
-                f"{self.bad} Lower `learning_rate`, use `batch_norm`, or precision='float32'."
+                f"{self.bad}{cause} Lower `learning_rate`, use `batch_norm`, or "
+                "precision='float32'."
             )
+        if self.monitor and self.monitor.stopped_by:
+            raise FloatingPointError(f"Training was ended: {self.monitor.stopped_by}.")
+
+    @property
+    def is_good(self) -> bool:
+        """Whether what the training gave is worth keeping."""
+        return not self.bad and not (self.monitor and self.monitor.stopped_by)
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -196,6 +214,8 @@ class Keeper(Protocol):
 
     best: BestWeights | None
     """What knows the best weights, where training stops early."""
+    monitor: GradientHealth | None
+    """What watches the training's health."""
 
     def keep(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> None:
         """Keep an epoch."""
@@ -212,12 +232,12 @@ class _Keeping(keras.callbacks.Callback):
         self.keeper, self.finite, self.finish = keeper, finite, finish
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        if self.keeper and not self.finite.bad:
+        if self.keeper and self.finite.is_good:
             logs = {"learning_rate": float(self.model.optimizer.learning_rate), **(logs or {})}
             self.keeper.keep(self.model, epoch, logs)
 
     def on_train_end(self, logs: Logs = None) -> None:
-        if not self.finite.bad:
+        if self.finite.is_good:
             self.finish()
             if self.keeper:
                 self.keeper.end(self.model, self.params["epochs"])

@@ -22,6 +22,7 @@ import zoo.metrics  # noqa: F401
 from zoo import tasks
 from zoo.data.preparation import Preparation, preparation_from_config
 from zoo.files import replacing
+from zoo.health import GradientHealth, History, Report
 from zoo.history import read_table, write_table
 from zoo.layers import BatchNormalization
 from zoo.records import CONFIG, checksum, read_record, refusing_damage
@@ -30,7 +31,7 @@ from zoo.training.precision import precision_scope
 from zoo.training.recipe import Recipe
 
 MODEL, BEST = "model.keras", ".best-"
-HISTORY, METRICS = "history.csv", "metrics.json"
+HISTORY, METRICS, HEALTH = "history.csv", "metrics.json", "health.json"
 STATE = "training.json"  # in the model's file
 WRITING_SHARE = 0.05  # of the time; what short epochs gave is kept in memory until it is due
 
@@ -77,6 +78,12 @@ class Run:
     def preparation(self) -> Preparation:
         """What an example is, and how others like it are prepared."""
         return preparation_from_config(self.config["data"]["preparation"])
+
+    @property
+    def health(self) -> Report:
+        """What the monitor of gradients, weights and units found; see `zoo.GradientHealth`."""
+        path = self.directory / HEALTH
+        return Report.load(path) if path.exists() else Report.of(History())
 
     def predict(self, x: Any) -> dict[str, Any]:
         """Tell what the model makes of examples, which are prepared exactly as in training.
@@ -218,6 +225,7 @@ class RunKeeper:
         self.rows: list[dict[str, float]] = []  # what each epoch logged
         self.written = 0  # epochs that the model's file has
         self.best: BestWeights | None = None  # knows the best weights, which are kept, too
+        self.monitor: GradientHealth | None = None
         self._due = 0.0  # when the next writing is worth its time
         self._unwritten: list[np.ndarray] = []
 
@@ -261,6 +269,7 @@ class RunKeeper:
 
     def flush(self, model: keras.Model) -> None:
         """Write what is only in memory, after whatever ended the training."""
+        self._write_health()
         if self._unwritten:
             for variable, value in zip(_state(model), self._unwritten, strict=True):
                 variable.assign(value)
@@ -272,6 +281,10 @@ class RunKeeper:
             self._write(model, ended=epochs)
             for path in self.directory.glob(f"{BEST}*"):
                 path.unlink()
+
+    def _write_health(self) -> None:
+        if self.monitor and self.every_epoch:
+            self.monitor.report.save(self.directory / HEALTH)
 
     def _write(self, model: keras.Model, ended: int | None = None) -> None:
         began = time.monotonic()
@@ -286,6 +299,7 @@ class RunKeeper:
         write_table(self.directory / HISTORY, self.rows)
         known = checksum(read_table(self.directory / HISTORY))
         state = {"done": len(self.rows), "ended": ended, "history": known}
+        self._write_health()
         with replacing(self.directory / MODEL) as draft:
             model.save(draft)
             with zipfile.ZipFile(draft, "a") as archive:  # the history may be ahead of the model

@@ -17,14 +17,22 @@ from zoo import tasks
 from zoo.arguments import mapping
 from zoo.data.dataset import Dataset, require_dataset
 from zoo.data.part import digest
+from zoo.health import GradientHealth, Report
+from zoo.health.tap import BACKENDS
 from zoo.records import CONFIG, claimed, require_free, write_record
 from zoo.registry import entry
 from zoo.tasks.base import check_input, preparing_layer
 from zoo.training.fingerprint import describe_function
-from zoo.training.fit import BestWeights, compile_model, fit_model, require_trainable
+from zoo.training.fit import (
+    BestWeights,
+    compile_model,
+    fit_model,
+    monitor_in,
+    require_trainable,
+)
 from zoo.training.precision import PRECISIONS, precision_scope, resolve_precision
 from zoo.training.recipe import BROUGHT, Recipe, given_of
-from zoo.training.runs import HISTORY, METRICS, MODEL, Run, RunKeeper, load_run
+from zoo.training.runs import HEALTH, HISTORY, METRICS, MODEL, Run, RunKeeper, load_run
 
 FEW_STEPS = 50
 
@@ -47,8 +55,9 @@ def train(
 
     The directory holds `config.json` (model, task, data, recipe, versions), `model.keras` (the
     model and its optimizer after the last good epoch, replaced as a whole each epoch or, where
-    epochs take less than seconds, as often as writing costs little), `history.csv`, and, once the
-    training is complete, `metrics.json`. The same seed gives the same numbers on the same machine,
+    epochs take less than seconds, as often as writing costs little), `history.csv`, `health.json`
+    (what `zoo.GradientHealth` measured and found) and, once the training is complete,
+    `metrics.json`. The same seed gives the same numbers on the same machine,
     also when the training was interrupted. One process at a time writes into it.
 
     Args:
@@ -116,8 +125,12 @@ def train(
         compile_model(built, the_task, recipe)
     built.optimizer.build(built.trainable_variables)
     steps = len(the_task.batches(built, data.train, recipe.batch_size, seed=recipe.seed))
+    monitor = monitor_in(callbacks)
+    if monitor is None and keras.backend.backend() in BACKENDS:
+        monitor = GradientHealth()
+        callbacks = [*callbacks, monitor]
 
-    erased = (METRICS, HISTORY, MODEL) if overwrite else ()
+    erased = (METRICS, HEALTH, HISTORY, MODEL) if overwrite else ()
     flags: dict[str, Any] = {"resume": resume, "overwrite": erased}
     with claimed(directory, CONFIG, config, growing=("recipe.epochs",), **flags) as path:
         keeper = RunKeeper(path)
@@ -128,6 +141,8 @@ def train(
         if over and (path / METRICS).exists():
             return load_run(path)
         (path / METRICS).unlink(missing_ok=True)
+        if monitor and keeper.rows and (path / HEALTH).exists():
+            monitor.go_on_from(Report.load(path / HEALTH).history)
         if over:
             the_task.finish(built, data)
             keeper.end(built, recipe.epochs)
@@ -146,7 +161,7 @@ def train(
                 )
         write_record(path / METRICS, the_task.evaluate(built, data.test))
         run = load_run(path, built)
-    _remark(run, data, steps * len(keeper.rows))
+    _remark(run, data, steps * len(keeper.rows), monitor)
     return run
 
 
@@ -273,9 +288,13 @@ def _functional(model: keras.Model, data: Dataset) -> keras.Model:
     return keras.Model(inputs, outputs, name=model.name)
 
 
-def _remark(run: Run, data: Dataset, steps: int) -> None:
-    """Say so where a training was too short, or taught no more than chance."""
+def _remark(run: Run, data: Dataset, steps: int, monitor: GradientHealth | None) -> None:
+    """Say so where a training was ill or too short, or taught no more than chance."""
     remarks = [run.task.remark(data, run.metrics)]
+    findings = run.health.findings if monitor else ()
+    if findings and findings[0].severity != "info":
+        picture = run.health.plot(run.directory / "health.png")
+        remarks.append(f"{findings[0]}; more is in run.health and {str(picture)!r}")
     if steps < FEW_STEPS:
         remarks.append(f"The training had {steps} steps only: more epochs or smaller batches help")
     for remark in filter(None, remarks):

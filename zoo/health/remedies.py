@@ -1,0 +1,118 @@
+"""What can be done about a finding, in the order in which it is worth trying."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change of what a model is built with, or of what its training is told.
+
+    Args:
+        words: What it does, and for what.
+        arguments: Arguments of the builder, value by name.
+        values: Values of the recipe, by name.
+        factors: Values of the recipe that are multiplied, factor by name.
+        instead_of: Values of an argument that the remedy is for, by name; of others it is no
+            remedy.
+    """
+
+    words: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
+    instead_of: Mapping[str, Collection[Any]] = field(default_factory=dict)
+
+    @property
+    def call(self) -> str:
+        """The arguments as they are written in a call; empty where the remedy is no argument."""
+        given = {**self.arguments, **self.values}
+        parts = [f"{name}={value!r}" for name, value in given.items()]
+        return ", ".join([*parts, *(f"{name} * {by:g}" for name, by in self.factors.items())])
+
+    def changes(
+        self, arguments: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Give what the remedy makes of a builder's arguments and a recipe's values.
+
+        Args:
+            arguments: All arguments that the builder has, with the values that it is called with.
+            values: All values of the recipe.
+
+        Returns:
+            The arguments and the values that change; `None` where the remedy changes nothing.
+        """
+        for name, wanted in self.instead_of.items():
+            if arguments.get(name) not in wanted:
+                return None
+        if not set(self.arguments) <= set(arguments):
+            return None
+        new = {name: value for name, value in self.arguments.items() if arguments[name] != value}
+        told = {name: value for name, value in self.values.items() if values.get(name) != value}
+        told.update({name: values[name] * by for name, by in self.factors.items()})
+        return (new, told) if new or told else None
+
+    def __str__(self) -> str:
+        return f"{self.call} ({self.words})" if self.call else self.words
+
+
+CLIP = Remedy("clip the gradients", values={"global_clipnorm": 1.0})
+LOWER_RATE = Remedy("lower the learning rate", factors={"learning_rate": 0.1})
+MUCH_LOWER_RATE = Remedy("lower the learning rate much", factors={"learning_rate": 0.001})
+HIGHER_RATE = Remedy("raise the learning rate", factors={"learning_rate": 10.0})
+WARM_UP = Remedy("warm the learning rate up", values={"warmup_epochs": 1.0})
+SCALE = Remedy("scale the inputs to about [0, 1], or to mean 0 and standard deviation 1")
+RELU = Remedy(
+    "ReLU in place of an activation with flat ends",
+    arguments={"activation": "relu"},
+    instead_of={"activation": SATURATING},
+)
+BOUNDED = Remedy(
+    "ReLU in place of an activation that grows too fast",
+    arguments={"activation": "relu"},
+    instead_of={"activation": ("exponential", "linear")},
+)
+LEAKY = Remedy(
+    "leaky ReLU, whose units cannot die",
+    arguments={"activation": "leaky_relu"},
+    instead_of={"activation": ("relu", "relu6")},
+)
+SKIP = Remedy("skip connections", arguments={"skip_connections": True})
+BATCH_NORM = Remedy("batch normalization", arguments={"batch_norm": True})
+HE = Remedy("He initialisation, for ReLU", arguments={"kernel_initializer": "he_normal"})
+GLOROT = Remedy(
+    "Glorot initialisation, for tanh and sigmoid",
+    arguments={"kernel_initializer": "glorot_uniform"},
+)
+GRU = Remedy(
+    "GRU in place of the simple recurrent cell",
+    arguments={"cell": "gru"},
+    instead_of={"cell": ("simple",)},
+)
+LSTM = Remedy(
+    "LSTM in place of the simple recurrent cell",
+    arguments={"cell": "lstm"},
+    instead_of={"cell": ("simple",)},
+)
+FLOAT32 = Remedy("compute in float32", values={"precision": "float32"})
+CHECK_DATA = Remedy("look for NaN and infinite values in the data (monitor.bad_batch has them)")
+CHECK_LAST = Remedy("check that the last activation fits the loss and the labels")
+
+REMEDIES: dict[str, tuple[Remedy, ...]] = {
+    "non_finite": (CHECK_DATA, CLIP, LOWER_RATE, MUCH_LOWER_RATE, SCALE, BATCH_NORM, FLOAT32),
+    "exploding_gradients": (
+        *(CLIP, LOWER_RATE, MUCH_LOWER_RATE, WARM_UP, SCALE),
+        *(BOUNDED, BATCH_NORM, GLOROT, SKIP, GRU, LSTM),
+    ),
+    "vanishing_gradients": (RELU, SKIP, BATCH_NORM, HE, GRU, LSTM),
+    "dead_units": (LOWER_RATE, MUCH_LOWER_RATE, LEAKY, HE, BATCH_NORM, SCALE),
+    "saturated_units": (RELU, BATCH_NORM, GLOROT, LOWER_RATE, SCALE),
+    "loss_spikes": (LOWER_RATE, CLIP, MUCH_LOWER_RATE, WARM_UP, BATCH_NORM),
+    "no_traction": (LOWER_RATE, HIGHER_RATE, MUCH_LOWER_RATE, BATCH_NORM, CHECK_LAST, SCALE),
+}
+"""Remedies by the name of a finding."""
