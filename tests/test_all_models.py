@@ -21,6 +21,7 @@ PARAMETERS = {
     "dense_autoencoder_tiny": 51_284,
     "hinton_autoencoder": 2_837_314,
     "variational_autoencoder": 815_824,
+    "bidirectional_classifier": 48_906,
     "cascade_cnn": 437_034,
     "cascade_cnn_residual": 300_234,
     "cascade_cnn_tiny": 1_490,
@@ -29,14 +30,18 @@ PARAMETERS = {
     "deepid": 2_245_497,
     "deepid2": 2_337_452,
     "deepid_tiny": 9_520,
+    "elman_classifier": 21_386,
     "face_cnn": 7_010_120,
     "face_cnn_tiny": 202_192,
+    "gru_classifier": 61_962,
     "koch_siamese": 38_951_745,
     "koch_siamese_tiny": 1_569,
     "lenet5": 61_706,
     "mlp": 236_298,
     "mlp_residual": 253_194,
     "mlp_tiny": 25_546,
+    "recurrent_classifier": 81_674,
+    "recurrent_classifier_tiny": 3_050,
     "siamese_cnn": 389_280,
     "siamese_cnn_tiny": 1_592,
     "siamese_face": 7_004_960,
@@ -58,25 +63,27 @@ NARROW = {
 }
 
 
-def sizes(name):
-    """Two heights and widths that the model takes."""
-    return [(72, 72), (80, 73)] if name.startswith("deepface") else [(32, 32), (40, 33)]
+def shapes(name):
+    """Two small shapes that the model takes, of images, or of sequences where it is for these."""
+    if len(zoo.describe(name).arguments["input_shape"]) == 2:
+        return [(12, 5), (9, 7)]
+    return [(72, 72, 3), (80, 73, 3)] if name.startswith("deepface") else [(32, 32, 3), (40, 33, 3)]
 
 
 def shared(name, size=0):
-    """Arguments for small images and five classes."""
+    """Arguments for small examples and five classes."""
     classes = {"num_classes": 5} if name in CLASSIFIERS else {}
-    return {"input_shape": (*sizes(name)[size], 3), **classes, **NARROW.get(name, {})}
+    return {"input_shape": shapes(name)[size], **classes, **NARROW.get(name, {})}
 
 
 def small(name, size=0, **arguments):
-    """Build a model for small images and five classes, narrow where it would be slow."""
+    """Build a model for small examples and five classes, narrow where it would be slow."""
     keras.utils.set_random_seed(0)
     return zoo.create(name, **{**shared(name, size), **arguments})
 
 
 def batch(model, size=8):
-    """Images and what is to become of them: labels, the images again, or 1 for the same."""
+    """Examples and what is to become of them: labels, the images again, or 1 for the same."""
     generator = np.random.default_rng(0)
     images = {
         tensor.name: generator.random((size, *tensor.shape[1:]), dtype="float32")
@@ -150,7 +157,8 @@ def test_an_image_is_nearer_to_itself_than_to_another(name, size):
 @pytest.mark.parametrize("name", NAMES)
 def test_input_and_output_are_named(name):
     model = small(name)
-    expected = ["left", "right"] if name in SIAMESE else ["image"]
+    one = "image" if len(shapes(name)[0]) == 3 else "features"
+    expected = ["left", "right"] if name in SIAMESE else [one]
     assert [tensor.name for tensor in model.inputs] == expected
     assert model.output_names in (["probabilities"], ["reconstruction"], ["distance"])
 
@@ -198,7 +206,7 @@ def test_builders_are_deterministic_and_registry_round_trips(name):
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_headless_model_gives_features(name):
     model = small(name, num_classes=0)
-    assert model.output_names == ["features"]
+    assert model.output_names == ["features" if model.input.name == "image" else "hidden"]
     assert len(model.output_shape) == 2
 
 
@@ -215,7 +223,7 @@ for name in sys.argv[2:]:
 
 def inputs_by_name(model):
     images, _ = batch(model)
-    return images if isinstance(images, dict) else {"image": images}
+    return images if isinstance(images, dict) else {model.input.name: images}
 
 
 @pytest.fixture(scope="module")

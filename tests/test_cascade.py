@@ -177,6 +177,25 @@ def test_plain_keras_loads_a_saved_model_without_this_package(tmp_path):
     subprocess.run([sys.executable, "-c", client, tmp_path / "model.keras"], check=True)
 
 
+@pytest.mark.parametrize("build", [zoo.cascade_cnn, zoo.mlp])
+def test_hidden_kernels_begin_as_they_are_told(build):
+    keras.utils.set_random_seed(0)
+    model = build((16, 16, 3), 10, kernel_initializer=keras.initializers.Constant(0.25))
+    hidden = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+        and layer.name != "classifier"
+    ]
+    assert len(hidden) > 1
+    for layer in hidden:
+        np.testing.assert_array_equal(layer.kernel, np.full(layer.kernel.shape, 0.25, "float32"))
+    he = build((16, 16, 3), 10, kernel_initializer="he_normal")
+    wide = next(one for one in reversed(he.layers) if one.name == "dense1")
+    fan_in = wide.kernel.shape[0]
+    assert np.std(wide.kernel) == pytest.approx(np.sqrt(2 / fan_in), rel=0.05)
+
+
 BAD_ARGUMENTS = [
     ("filters", dict(filters=())),
     ("filters", dict(filters=(8, 0))),
@@ -202,6 +221,8 @@ BAD_ARGUMENTS = [
     ("dense_units", dict(dense_units=(0,))),
     ("batch_norm", dict(batch_norm="yes")),
     ("skip_connections", dict(skip_connections=True, padding="valid")),
+    ("kernel_initializer", dict(kernel_initializer="he_norml")),
+    ("kernel_initializer", dict(kernel_initializer=0.1)),
     ("classifier_activation", dict(classifier_activation="softmaxx")),
     ("classifier_activation", dict(classifier_activation="relu")),
     ("num_classes", dict(num_classes=1, classifier_activation=keras.activations.softmax)),

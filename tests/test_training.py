@@ -49,7 +49,7 @@ def whole_run(digits, tmp_path_factory):
 
 def test_a_run_writes_what_it_did(whole_run, digits):
     files = {path.name for path in whole_run.directory.glob("[!.]*")}
-    assert files == {"config.json", "history.csv", "metrics.json", "model.keras"}
+    assert files == {"config.json", "health.json", "history.csv", "metrics.json", "model.keras"}
     config = json.loads((whole_run.directory / "config.json").read_text())
     assert config["model"] == "cascade_cnn_tiny"
     assert config["arguments"] == {"input_shape": [8, 8, 1], "num_classes": 10, "dropout": 0.2}

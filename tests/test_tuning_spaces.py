@@ -35,6 +35,7 @@ SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3)]
         *itertools.product(["cascade_cnn", "face_cnn", "mlp"], SHAPES),
         ("deepid", (32, 32, 3)),
         ("deepface_tiny", (72, 72, 3)),
+        ("recurrent_classifier", (None, 96)),
     ],
     ids=str,
 )
@@ -59,6 +60,21 @@ def test_the_largest_models_are_below_the_parameter_cap(depth, pooling):
     common = dict(input_shape=(32, 32, 3), num_classes=10, skip_connections=True)
     assert zoo.cascade_cnn(pooling=pooling, **cnn, **common).count_params() <= MAX_PARAMETERS
     assert zoo.mlp(**dense, **common).count_params() <= MAX_PARAMETERS
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
+def test_the_largest_recurrent_models_are_below_the_parameter_cap(cell):
+    rows = FAMILIES["recurrent_classifier"].rows
+    largest = {name: rows[name].high for name in ("units", "num_layers")}
+    model = zoo.recurrent_classifier((None, 96), 10, cell=cell, bidirectional=True, **largest)
+    assert model.count_params() <= MAX_PARAMETERS
+
+
+def test_skip_connections_apply_only_where_there_are_layers_to_connect():
+    rows = space("recurrent_classifier", (None, 8))
+    for values in draws(rows, 50):
+        assert ("skip_connections" in values) == (values["num_layers"] > 1)
+    assert "skip_connections" in space("recurrent_classifier", (9, 8), fixed={"num_layers": 3})
 
 
 @pytest.mark.parametrize("sharing", ["local", "low_rank"])

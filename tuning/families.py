@@ -12,11 +12,13 @@ from zoo.arguments import image_shape
 from zoo.layers.corruption import NOISES
 from zoo.layers.penalties import SPARSITIES
 from zoo.models.comparing import HEADS
+from zoo.models.recurrent import CELLS
 from zoo.registry import entry
 from zoo.space import ACTIVATIONS, Choice, Float, Int, Space, doubling, halving, own_arguments
 
 MAX_PARAMETERS = 3_000_000
-"""No draw from the tables below but Koch's is larger, for images of 32x32x3 and 10 classes."""
+"""No draw from the tables below but Koch's is larger, for images of 32x32x3, or sequences of 96
+features, and 10 classes."""
 
 # What the hidden layers of several families have.
 HIDDEN: Space = {
@@ -42,6 +44,15 @@ MLP: Space = {
     "depth": Int(1, 4, default=2, argument="hidden_units"),
     "first_units": Int(32, 256, step=2, sampling="log", default=256, argument="hidden_units"),
     **HIDDEN,
+}
+
+RECURRENT_CLASSIFIER: Space = {
+    "cell": Choice(tuple(CELLS)),
+    "units": Int(16, 256, step=2, sampling="log", default=128),
+    "num_layers": Int(1, 2),
+    "bidirectional": Choice((False, True)),
+    "dropout": Float(0.0, 0.5),
+    "skip_connections": Choice((False, True), when=("num_layers", (2, 3, 4))),
 }
 
 FACE_CNN: Space = {
@@ -234,6 +245,7 @@ FAMILIES = {
     "face_cnn": Family(FACE_CNN, _face_cnn, cascade_depths),
     "koch_siamese": Family(KOCH_SIAMESE, functools.partial(_multiples, times=(1, 2, 2, 4))),
     "mlp": Family(MLP, _units),
+    "recurrent_classifier": Family(RECURRENT_CLASSIFIER),
     "siamese_cnn": Family(SIAMESE_CNN, _siamese_cnn, cascade_depths),
     "siamese_face": Family(SIAMESE_FACE, _face_cnn, cascade_depths),
 }

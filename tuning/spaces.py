@@ -70,7 +70,7 @@ def space(
 
     Args:
         name: A registered name.
-        input_shape: Height, width and channels of the images.
+        input_shape: Shape of the examples: height, width and channels, or time and features.
         arguments, fixed, ranges, start, task: As `tuning.search` takes them; rows of what
             `arguments` and a given task state are left out.
         brought: Rows that are left out, for an object of the recipe brings their values.

@@ -1,8 +1,10 @@
 from . import data as data
+from . import health as health
 from . import layers as layers
 from . import losses as losses
 from . import metrics as metrics
 from . import plots as plots
+from . import studies as studies
 from . import tasks as tasks
 from .codec import ImageCodec as ImageCodec
 from .data import Dataset as Dataset
@@ -11,6 +13,7 @@ from .estimators import AutoencoderDetector as AutoencoderDetector
 from .estimators import AutoencoderTransformer as AutoencoderTransformer
 from .export import ExportResult as ExportResult
 from .export import export_saved_model as export_saved_model
+from .health import GradientHealth as GradientHealth
 from .models.autoencoder import conv_autoencoder as conv_autoencoder
 from .models.autoencoder import dense_autoencoder as dense_autoencoder
 from .models.cascade import cascade_cnn as cascade_cnn
@@ -21,12 +24,14 @@ from .models.comparing import siamese_face as siamese_face
 from .models.face import deepface as deepface
 from .models.face import deepid as deepid
 from .models.face import face_cnn as face_cnn
+from .models.recurrent import recurrent_classifier as recurrent_classifier
 from .models.siamese import embedding as embedding
 from .models.siamese import siamese as siamese
 from .registry import create as create
 from .registry import describe as describe
 from .registry import list_models as list_models
 from .registry import register as register
+from .training.mending import mend as mend
 from .training.recipe import Recipe as Recipe
 from .training.runs import Run as Run
 from .training.runs import load_run as load_run

@@ -2,6 +2,7 @@ from .augment import Augment as Augment
 from .dataset import Dataset as Dataset
 from .feeding import feed as feed
 from .feeding import mapped as mapped
+from .generated import adding_problem as adding_problem
 from .images import ImagePreparation as ImagePreparation
 from .ink import cut_to_ink as cut_to_ink
 from .part import Part as Part

@@ -49,7 +49,9 @@ class SequencePreparation(Preparation):
     columns: tuple[str, ...] = ()
 
     def fitted(self, train: Part) -> Self:
-        """Learn means and standard deviations from the real steps of the training part."""
+        """Learn means and standard deviations from the real steps, if none are set."""
+        if self.mean:
+            return self
         values = train.examples()
         steps = values[self._real(values)].astype(np.float64)
         return dataclasses.replace(self, **mean_and_scale(steps))

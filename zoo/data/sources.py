@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import warnings
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import keras
-import numpy as np
 import pandas as pd
-from sklearn.datasets import fetch_olivetti_faces, load_digits
 
 from zoo.arguments import integer, one_of, rate
 from zoo.data.arrays import from_arrays, is_pair, read_arrays
 from zoo.data.collected import are_batches, collected
-from zoo.data.columns import SUFFIXES, as_frame, listed, require_columns, require_distinct
+from zoo.data.columns import SUFFIXES, as_frame, require_columns
 from zoo.data.dataset import Dataset, Source
 from zoo.data.folder import read_folder
 from zoo.data.labels import FEW
+from zoo.data.named import NAMED, read_npz
 from zoo.data.pictures import MAX_PIXELS
 from zoo.data.preparation import KINDS
 from zoo.data.split import split_classes, split_examples
@@ -74,7 +68,8 @@ def load_data(
             Sequences, (time, features), or (time,) of one feature, in a list. They are padded at
             their end to the longest; a layer of the model standardises their steps and masks the
             padding. Arrays (n, time, features), whose steps all count, and lists where all are of
-            one length need `kind`.
+            one length need `kind`. By name: "digits_rows", the digits read row by row, 8 steps of
+            8; and "adding", 10,000 of `zoo.data.adding_problem` at length 100, a regression.
 
             Texts: a list of `str`, or of paths of `.txt` files (UTF-8) of one text each; the path
             of a `.txt` file of texts that blank lines part, or of one text a line; that of a folder
@@ -129,6 +124,7 @@ def load_data(
         OSError: If a named data set cannot be downloaded.
 
     Example:
+        >>> import numpy as np
         >>> data = load_data("digits", seed=1)
         >>> data.input_shape, data.num_classes, len(data.test)
         ((8, 8, 1), 10, 359)
@@ -170,10 +166,10 @@ def load_data(
         found = read_folder(Path(source), *of_folders, on_corrupt, not by_classes)
     elif _is_texts(source, kind):
         found = _read_texts(source)
-    elif isinstance(source, str) and source in _NAMED:
-        found = _NAMED[source](source)
+    elif isinstance(source, str) and source in NAMED:
+        found = NAMED[source](source)
     elif isinstance(source, str | os.PathLike):
-        found = _read_npz(Path(source), **options)
+        found = read_npz(Path(source), **options)
     else:
         found = read_arrays(_collected(source, kind), **options)
     split = split_classes if by_classes else split_examples
@@ -184,7 +180,7 @@ def load_data(
 
 
 def _is_folder(source: Any) -> TypeGuard[str | os.PathLike[str]]:
-    return isinstance(source, str | os.PathLike) and source not in _NAMED and os.path.isdir(source)
+    return isinstance(source, str | os.PathLike) and source not in NAMED and os.path.isdir(source)
 
 
 def _is_texts(source: Any, kind: str | None) -> bool:
@@ -235,78 +231,3 @@ def _read_table(source: Any, target: str | Sequence[str] | None, **options: Any)
     counts = [key for key in targets if pd.api.types.is_integer_dtype(y[key].dtype)]
     real = [key for key in counts if y[key].nunique() > FEW]
     return from_arrays(name, x, y.astype(dict.fromkeys(real, float)), **options)
-
-
-def _read_digits(name: str) -> Source:
-    digits = load_digits()
-    return from_arrays(name, digits.images / 16, digits.target)  # levels 0 to 16
-
-
-def _read_olivetti_faces(name: str) -> Source:
-    faces = _download(name, fetch_olivetti_faces)
-    return from_arrays(name, faces.images, faces.target)
-
-
-def _read_keras(name: str, class_names: Sequence[str] | None = None) -> Source:
-    folder = os.environ.get("ZOO_DATA_DIR")
-    path = Path(folder, f"{name}.npz") if folder else None
-    if path and path.is_file():
-        return _read_npz(path, class_names)
-    train, test = _download(name, getattr(keras.datasets, name).load_data)
-    return from_arrays(name, *train, *test, class_names=class_names)
-
-
-def _download(name: str, fetch: Callable[[], Any]) -> Any:
-    try:
-        return fetch()
-    except Exception as error:  # Keras raises a plain Exception
-        raise OSError(
-            f"{name!r} could not be downloaded ({error}). If you have the data, load them from a "
-            f"file: load_data('{name}.npz') with arrays x_train, y_train, x_test and y_test."
-        ) from error
-
-
-_FASHION = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
-_CIFAR10 = "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
-_NAMED: dict[str, Callable[[str], Source]] = {
-    "cifar10": lambda name: _read_keras(name, _CIFAR10.split(", ")),
-    "digits": _read_digits,
-    "fashion_mnist": lambda name: _read_keras(name, _FASHION.split(", ")),
-    "mnist": _read_keras,
-    "olivetti_faces": _read_olivetti_faces,
-}
-
-
-def _read_npz(path: Path, class_names: Sequence[str] | None = None, **options: Any) -> Source:
-    if not path.is_file():
-        close = difflib.get_close_matches(str(path), _NAMED, n=2)
-        raise ValueError(
-            f"{str(path)!r} is neither a data set's name, as a str, nor a file or folder."
-            + (f" Did you mean {' or '.join(map(repr, close))}?" if close else "")
-            + f" The names are {', '.join(_NAMED)}."
-        )
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is no .npz file of numpy.savez (or is cut short), nor a folder.")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key.lower(): file[key] for key in file.files}
-            require_distinct([key.lower() for key in file.files], "arrays")
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"{path} cannot be read: {error}. Write plain arrays (no Python objects) by np.savez."
-        ) from error
-    if class_names is None and "class_names" in arrays:
-        class_names = [str(name) for name in np.ravel(arrays["class_names"])]
-    for keys in (("x_train", "y_train", "x_test", "y_test"), ("x", "y")):
-        images_alone = set(arrays) == {key for key in keys if key.startswith("x")}
-        if images_alone or set(keys) <= set(arrays):
-            spare = sorted(set(arrays).difference(keys, ["class_names"]))
-            if spare:
-                warnings.warn(f"Passed over in {path}: the arrays {listed(spare)}.", stacklevel=3)
-            found = map(arrays.get, keys)
-            return from_arrays(path.stem, *found, class_names=class_names, **options)
-    raise ValueError(
-        f"{path} holds the arrays {', '.join(arrays) or '(none)'}. Expected x and y, or x_train, "
-        "y_train, x_test and y_test (an autoencoder does without those of y). Rename them, or pass "
-        "the arrays: load_data((images, labels))."
-    )

@@ -250,20 +250,26 @@ class GradientHealth(keras.callbacks.Callback):
         assert self._tap is not None
         samples = ops.convert_to_numpy(measured["values"]).astype(np.float64)
         gradients, weights = self._tap.split(samples)
-        if self._before is not None and self._before[0] == step - 1:
-            number, norms, old = self._before
-            changes = [new - was for new, was in zip(weights, old, strict=True)]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = self._tap.norms(changes) / self._tap.norms(old)
-            self.history.add(number, *norms, self._spread(ratio))
-            self._writer.record(self.history)
-            self._before = None
-            if self.every > 1:
-                return
+        if self._end_record(step, weights) and self.every > 1:
+            return
         scale = float(measured.get("scale", 1.0))
         norms = [self._spread(self._tap.norms(part)) for part in (gradients, weights)]
         norms[0] /= scale
         self._before = (step, norms, weights)
+
+    def _end_record(self, step: int, weights: Any) -> bool:
+        """End the record of the step before by what its update made of the samples."""
+        if self._before is None or self._before[0] != step - 1:
+            return False
+        assert self._tap is not None
+        number, norms, old = self._before
+        changes = [new - was for new, was in zip(weights, old, strict=True)]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratio = self._tap.norms(changes) / self._tap.norms(old)
+        self.history.add(number, *norms, self._spread(ratio))
+        self._writer.record(self.history)
+        self._before = None
+        return True
 
     def _spread(self, values: Any) -> np.ndarray:
         """Lay values of the variables that have gradients out over all variables."""
@@ -317,11 +323,13 @@ class GradientHealth(keras.callbacks.Callback):
         elif "values" in measured:
             self._keep(measured["values"])
         self.bad_batch = _as_arrays(batch)
-        what, layer, variables = self._first_broken(loss_is_finite)
+        what, layer, variables = self._first_broken(step, loss_is_finite)
         self.history.non_finite = NonFinite(step, what, layer, variables)
         self._writer.batch(self.bad_batch)
 
-    def _first_broken(self, loss_is_finite: bool) -> tuple[str, str | None, tuple[str, ...]]:
+    def _first_broken(
+        self, step: int, loss_is_finite: bool
+    ) -> tuple[str, str | None, tuple[str, ...]]:
         """Tell what was not finite, the layer, and the variables."""
         assert self._tap is not None
         history, columns = self.history, self._tap.columns
@@ -331,6 +339,8 @@ class GradientHealth(keras.callbacks.Callback):
         if self._kept is None:
             return ("gradient" if loss_is_finite else "loss"), None, ()
         gradients, finite, weights = self._tap.unpack(self._kept)
+        if weights is not None:
+            self._end_record(step, self._tap.sampled(weights))
         broken = [column for column, flag in zip(columns, finite, strict=True) if not flag]
         if broken:
             names = tuple(history.variables[column] for column in broken)

@@ -109,6 +109,7 @@ def exploding_gradients(
     weight_growth: float = 10.0,
     gradient_growth: float = 1e3,
     depth_ratio: float = 1e3,
+    update: float = 1.0,
 ) -> Finding | None:
     """Tell whether gradients or weights grow out of bounds.
 
@@ -118,6 +119,7 @@ def exploding_gradients(
         weight_growth: Factor by which a layer's weights grew over their first record.
         gradient_growth: Factor by which the gradients grew over their first records.
         depth_ratio: Gradients of the first layers over those of the last ones.
+        update: Norm of an update over that of the weights.
     """
     signs = exploding_signs(
         history,
@@ -125,6 +127,7 @@ def exploding_gradients(
         weight_growth=weight_growth,
         gradient_growth=gradient_growth,
         depth_ratio=depth_ratio,
+        update=update,
     )
     strong = [sign for sign in signs if sign.counts]
     if not strong:
@@ -161,6 +164,7 @@ def exploding_signs(
     weight_growth: float = 10.0,
     gradient_growth: float = 1e3,
     depth_ratio: float = 1e3,
+    update: float = 1.0,
 ) -> list[Sign]:
     """List the known signs of exploding gradients that a history shows, by name."""
     signs: list[Sign] = []
@@ -177,6 +181,11 @@ def exploding_signs(
     columns = kernels(history)
     weights, gradients = history.weight_norm[:, columns], history.gradient_norm[:, columns]
     names = [history.layers[column] for column in columns]
+    updates = np.nan_to_num(history.update_ratio[:, columns], nan=0.0, posinf=0.0)
+    if updates.size and updates.max() > update:
+        row, column = np.unravel_index(np.argmax(updates), updates.shape)
+        times = f"{updates[row, column]:.3g} times the weights' norm"
+        add("updates as large as the weights", times, names[column], history.steps[row])
     if len(weights) > 1:
         growth = _over_first(weights)
         row, column = np.unravel_index(np.argmax(growth), growth.shape)
@@ -201,6 +210,14 @@ def exploding_signs(
                 history.steps[0],
                 False,
             )
+    for layer, measured in history.time_gradients.items():
+        norms = np.array(measured.norms[-1])
+        ends = max(1, len(norms) // 10)
+        late = np.median(norms[-ends:])
+        if late > 0 and np.median(norms[:ends]) > depth_ratio * late:
+            times = f"those of the first steps are {np.median(norms[:ends]) / late:.3g} times"
+            words = "gradients that grow back through time"
+            add(words, f"{times} those of the last", layer, measured.steps[-1])
     first = history.non_finite
     if first is not None and first.what in ("weight", "output", "loss", "gradient"):
         name = "weights of NaN" if first.what == "weight" else "loss of NaN"
@@ -217,6 +234,7 @@ def vanishing_gradients(
     ratio: float = 1e-3,
     hopeless_ratio: float = 1e-5,
     time_ratio: float = 1e-3,
+    update: float = 1e-5,
 ) -> Finding | None:
     """Tell whether gradients fade on their way to the input, or back through time.
 
@@ -226,6 +244,8 @@ def vanishing_gradients(
         hopeless_ratio: The same, below which the first layers learn nothing.
         time_ratio: The gradient of the first steps in time over the largest, below which a
             recurrent layer that has no traction does not look back so far.
+        update: Norm of an update over that of the weights, below which the first layers hardly
+            move where the last one does.
     """
     found = depth_ratios(history)
     traction = traction_of(history)
@@ -239,6 +259,17 @@ def vanishing_gradients(
                 f"fall by a factor of {_per_layer(history):.2g} a layer"
             )
             return Finding("vanishing_gradients", severity, layer, int(history.steps[-1]), evidence)
+    moved = moves_of(history)
+    if len(moved) >= FEW_LAYERS and moved[-1] > 30 * update and traction < 0.2:
+        early = float(np.median(moved[: max(1, len(moved) // 3)]))
+        if early < update:
+            layer = history.layers[kernels(history)[0]]
+            evidence = (
+                f"updates of the first layers are {early:.2g} times their weights, those of the "
+                f"last {moved[-1]:.2g} times"
+            )
+            step = int(history.steps[-1])
+            return Finding("vanishing_gradients", "warning", layer, step, evidence)
     for layer, measured in history.time_gradients.items():
         norms = np.array(measured.norms[-1])
         if len(norms) < 10 or not norms.max() > 0 or traction > 0.2:
@@ -320,21 +351,29 @@ def loss_spikes(history: History, *, factor: float = 3.0, count: float = 3) -> F
     return Finding("loss_spikes", "warning", None, int(at[spikes[0]]), evidence)
 
 
-def no_traction(history: History, *, fall: float = 0.02, steps: float = 100) -> Finding | None:
+def no_traction(
+    history: History, *, fall: float = 0.02, steps: float = 100, update: float = 1e-5
+) -> Finding | None:
     """Tell whether the loss on the training data does not fall.
 
     Args:
         history: What was measured.
         fall: Share of the first losses by which the last ones are to be lower.
         steps: Number of steps before anything is said.
+        update: Norm of an update over that of the weights, below which a loss that hardly falls
+            does so by chance.
     """
     losses = history.loss
     if len(losses) < steps or not np.isfinite(losses).all():
         return None
     traction = traction_of(history)
-    if traction >= fall:
+    moved = moves_of(history)
+    typical = float(np.median(moved)) if len(moved) else np.inf
+    if traction >= fall and (typical >= update or traction > 0.2):
         return None
     evidence = f"the loss fell by {max(traction, 0):.1%} in {len(losses)} steps"
+    if typical < update:
+        evidence += f"; updates are {typical:.2g} times the weights"
     return Finding("no_traction", "warning", None, int(history.last_step), evidence)
 
 
@@ -372,6 +411,13 @@ def traction_of(history: History) -> float:
     if not start or not len(last) or not np.isfinite(last).all():
         return 0.0
     return float((start - np.median(last)) / abs(start))
+
+
+def moves_of(history: History) -> np.ndarray:
+    """Give for each layer the norm of its updates over that of its weights."""
+    ratios = history.update_ratio[:, kernels(history)]
+    used = ratios[np.isfinite(ratios).all(axis=1)]
+    return np.median(used, axis=0) if len(used) else np.array([])
 
 
 def depth_ratios(history: History) -> np.ndarray:

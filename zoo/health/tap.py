@@ -77,6 +77,14 @@ class Tap:
         weights = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
         return gradients, [bool(np.isfinite(weight).all()) for weight in weights], weights
 
+    def sampled(self, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Give the samples of all weights."""
+        strides = [self.strides[column] for column in self.columns]
+        return [
+            weight.reshape(-1)[::by].astype(np.float64)
+            for weight, by in zip(weights, strides, strict=True)
+        ]
+
     def norms(self, samples: Sequence[np.ndarray]) -> np.ndarray:
         """Estimate the norms of the variables that samples are of."""
         factors = [
@@ -84,6 +92,16 @@ class Tap:
             for column, part in zip(self.columns, samples, strict=True)
         ]
         return np.sqrt(np.multiply([part @ part for part in samples], factors))
+
+    @property
+    def _inner(self) -> Any:
+        """The optimizer itself, where another one scales the loss for it."""
+        return getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+
+    @property
+    def _counter(self) -> keras.Variable:
+        """Counts the optimizer's steps; with accumulation its `iterations` are updates."""
+        return self._inner._iterations
 
     def open(self, params: Any) -> None:
         """Put the tap in, for the `fit` of these params; Keras makes its train function anew."""
@@ -152,7 +170,7 @@ class Tap:
             values = [variable.value for variable in variables]
             scale = getattr(optimizer, "dynamic_scale", None)
             places = [self._places.get(id(variable)) for variable in variables]
-            self._measure(grads, values, places, optimizer.iterations.value, scale)
+            self._measure(grads, values, places, self._counter.value, scale)
             # What was read is let go before the update, which would otherwise copy the weights.
             read = self._measured.get("values")
             with tf.control_dependencies([] if read is None else [read]):
@@ -171,7 +189,7 @@ class Tap:
         def with_gradients(state: Any, grads: Any, values: Any) -> Any:
             scale = getattr(optimizer, "dynamic_scale", None)
             scale = None if scale is None else value_of(scale, state)
-            iterations = value_of(optimizer.iterations, state)
+            iterations = value_of(self._counter, state)
             self._measure(grads, values, range(len(values)), iterations, scale)
             return stateless_apply(state, grads, values)
 
@@ -188,8 +206,7 @@ class Tap:
         self.columns = [column for column, _, _ in used]
         dense = [getattr(gradient, "values", gradient) for _, gradient, _ in used]
         weights = [value for _, _, value in used]
-        inner = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        updates = inner.gradient_accumulation_steps or 1  # steps an update
+        updates = self._inner.gradient_accumulation_steps or 1  # steps an update
         phase = iterations % (self.every * updates)
         # Two records in a row, so that their difference is an update.
         due = ops.logical_or(ops.equal(phase, updates - 1), ops.equal(phase, updates))

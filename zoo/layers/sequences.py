@@ -36,7 +36,7 @@ class Steps(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.mean, self.scale, self.mask_value = list(mean), list(scale), mask_value
         self.supports_masking = True
-        scales = np.array(self.scale)
+        scales = np.array(self.scale, float)
         factors = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
         self._mean, self._factors = np.array(mean, np.float32), factors.astype(np.float32)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -233,15 +234,17 @@ def _train(
 ) -> tuple[tuple[Finding, ...], float | None, Run | str]:
     """Train, and give the findings, the objective, and the run or why there is none."""
     try:
-        run = train(
-            plan.model,
-            data,
-            arguments=plan.arguments,
-            task=plan.task,
-            recipe=plan.recipe,
-            directory=directory,
-            verbose=0,
-        )
+        with warnings.catch_warnings():  # each attempt's findings are in what is returned
+            warnings.simplefilter("ignore", UserWarning)
+            run = train(
+                plan.model,
+                data,
+                arguments=plan.arguments,
+                task=plan.task,
+                recipe=plan.recipe,
+                directory=directory,
+                verbose=0,
+            )
     except FloatingPointError as error:
         return Report.load(directory / HEALTH).findings, None, str(error)
     return run.health.findings, run.history[plan.task.objective][-1], run
