@@ -36,7 +36,7 @@ def test_unknown_names_suggest_close_ones():
 
 def test_names_are_not_data():
     with pytest.raises(ValueError, match=r"received 'digits'\. Use zoo\.load_data"):
-        zoo.train("mlp_tiny", "recurrent_classifier_tiny", "digits", directory="nowhere")
+        zoo.train("mlp_tiny", "digits", directory="nowhere")
 
 
 def test_a_name_is_registered_once_and_failure_registers_nothing():
