@@ -99,19 +99,17 @@ def look_at_units(model: keras.Model, weights: Any, x: Any) -> dict[str, tuple[s
 
     The layers that give the model's outputs are left out: what they say is to be certain.
     """
-    last = {id(tensor) for tensor in keras.tree.flatten(getattr(model, "outputs", None) or [])}
     found = {}
 
     def see(layer: keras.Layer, _: Any, outputs: Any) -> None:
-        kind = activation_of(layer)
-        if kind is None or id(outputs) in last or not hasattr(outputs, "shape"):
-            return
-        values = np.asarray(ops.convert_to_numpy(outputs), np.float32)
-        found[layer.name] = (kind, *_shares(kind, values))
+        if hasattr(outputs, "shape"):
+            kind = activation_of(layer) or ""
+            values = np.asarray(ops.convert_to_numpy(outputs), np.float32)
+            found[layer.name] = (kind, *_shares(kind, values))
 
-    ends = set(getattr(model, "output_names", ()) or ())
-    layers = [layer for layer in leaf_layers(model) if activation_of(layer)]
-    with watching_calls([layer for layer in layers if layer.name not in ends], see):
+    ends = {model.layers[-1].name, *(getattr(model, "output_names", None) or ())}
+    judged = [one for one in leaf_layers(model) if activation_of(one) and one.name not in ends]
+    with watching_calls(judged, see):
         model.stateless_call(*weights, x, training=False)
     return found
 
