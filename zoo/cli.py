@@ -1,7 +1,8 @@
-"""The command `keras-zoo`: list, describe, train, predict and export from a terminal."""
+"""The command `keras-zoo`: list, describe, train, predict, study and export from a terminal."""
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from pathlib import Path
@@ -226,6 +227,37 @@ def health(
         click.echo(json.dumps({"attempts": tried, "healthy": mended.is_healthy}))
     else:
         click.echo(mended)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--directory", help="Where the picture, the table and the page are written.")
+@click.option("--epochs", type=int, help="Passes over the training part, of each net.")
+@click.option("--seeds", type=int, help="Runs of each net.")
+@click.option("--seed", type=int, help="The first seed.")
+@click.option("--argument", type=KeyValue(), multiple=True, help="Another argument of the study.")
+@output_options
+def study(name: str | None, directory: str, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Train small nets side by side to see what NAME does; without NAME list the studies."""
+    quiet_tensorflow()
+    from zoo.studies import STUDIES
+
+    if name is None:
+        for known, function in STUDIES.items():
+            click.echo(f"{known:<12} {(inspect.getdoc(function) or '').partition(chr(10))[0]}")
+        return
+    if name not in STUDIES:
+        raise ValueError(f"Unknown study {name!r}. {suggestion(name, STUDIES)}")
+    told = given(options)
+    values = {**told.pop("argument", {}), **told}
+    require_known(f"The study {name!r}", values, inspect.signature(STUDIES[name]).parameters)
+    found = STUDIES[name](directory, verbose=not (quiet or as_json), **values)
+    if as_json:
+        claims = [dataclasses.asdict(claim) for claim in found.claims]
+        click.echo(json.dumps({"page": str(found.page), "claims": claims}))
+    elif not quiet:
+        click.echo("\n".join(map(str, found.claims)))
+        click.echo(f"written to {found.page.parent}")
 
 
 @main.command()

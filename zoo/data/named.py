@@ -22,6 +22,7 @@ from zoo.data.arrays import from_arrays
 from zoo.data.columns import listed, require_distinct
 from zoo.data.dataset import Source
 from zoo.data.generated import adding_problem
+from zoo.data.sequences import SequencePreparation
 
 
 def _read_digits(name: str, **options: Any) -> Source:
@@ -33,9 +34,9 @@ def _read_adding(name: str) -> Source:
     x, y = adding_problem()
     found = from_arrays(name, x, pd.Series(y, name="sum"), kind="sequences")
     # Standardised, the markers would be 7 in place of 1, and the problem easier.
-    as_it_is = {"mean": (0.0, 0.0), "scale": (1.0, 1.0)}
-    prepared = dataclasses.replace(found.preparation, **as_it_is)
-    return dataclasses.replace(found, preparation=prepared)
+    assert isinstance(found.preparation, SequencePreparation)
+    as_it_is = dataclasses.replace(found.preparation, mean=(0.0, 0.0), scale=(1.0, 1.0))
+    return dataclasses.replace(found, preparation=as_it_is)
 
 
 def _read_olivetti_faces(name: str) -> Source:

@@ -201,10 +201,12 @@ class History:
     def from_config(cls, config: Mapping[str, Any]) -> History:
         """Make a history of what `get_config` gave, also after JSON."""
         found = config["non_finite"]
+        names = ("variables", "layers", "sizes", "recurrent")
         plain = ("batch_size", "first_step", "loss_stride", "skipped")
+        values: dict[str, Any] = {name: tuple(config[name]) for name in names}
+        values.update({name: config[name] for name in plain})
         history = cls(
-            **{name: tuple(config[name]) for name in ("variables", "layers", "sizes", "recurrent")},
-            **{name: config[name] for name in plain},
+            **values,
             units={name: Units(**one) for name, one in config["units"].items()},
             time_gradients={
                 name: TimeGradients(one["steps"], [_read(row).tolist() for row in one["norms"]])

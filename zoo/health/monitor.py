@@ -266,7 +266,7 @@ class GradientHealth(keras.callbacks.Callback):
         changes = [new - was for new, was in zip(weights, old, strict=True)]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = self._tap.norms(changes) / self._tap.norms(old)
-        self.history.add(number, *norms, self._spread(ratio))
+        self.history.add(number, norms[0], norms[1], self._spread(ratio))
         self._writer.record(self.history)
         self._before = None
         return True

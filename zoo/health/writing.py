@@ -60,7 +60,7 @@ class Writer:
             return
         import keras
 
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for name, part in zip(("x", "y", "sample_weight"), batch, strict=True):
             leaves = [leaf for leaf in keras.tree.flatten(part) if leaf is not None]
             keys = [name] if len(leaves) == 1 else [f"{name}_{i}" for i in range(len(leaves))]

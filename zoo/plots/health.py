@@ -31,7 +31,7 @@ def gradient_flow(report: Report, path: Path | None = None) -> Path | Any:
         >>> history = History(variables=("a/kernel",), layers=("a",), sizes=(4,))
         >>> history.add(1, np.array([0.5]), np.array([2.0]))
         >>> gradient_flow(Report.of(history))
-        <Figure size 1000x680 with 5 Axes>
+        <Figure size 1000x680 with 4 Axes>
     """
     from zoo.health.history import kernels
 
