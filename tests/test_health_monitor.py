@@ -1,0 +1,403 @@
+"""The monitor: it changes no training, measures what is there, and finds where NaN comes from.
+
+`test_health_backends` runs this file on JAX, too.
+"""
+
+import copy
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import zoo
+from zoo.health import Report
+
+RNG = np.random.default_rng(0)
+X = RNG.random((104, 6)).astype("float32")  # 104 / 16: the last batch is smaller
+Y = RNG.integers(0, 3, 104)
+IS_JAX = keras.backend.backend() == "jax"
+
+
+def net(*more, policy="float32"):
+    keras.utils.set_random_seed(0)
+    hidden = [layers.Dense(8, "relu", name="first", dtype=policy), *more]
+    return keras.Sequential(
+        [keras.Input((6,)), *hidden, layers.Dense(3, "softmax", name="last", dtype=policy)]
+    )
+
+
+def fitted(model, callbacks=(), optimizer=None, epochs=3, x=X, y=Y, **options):
+    fit = {name: options.pop(name) for name in ("sample_weight", "class_weight") if name in options}
+    model.compile(optimizer or keras.optimizers.Adam(0.01), LOSS, **options)
+    model.fit(x, y, batch_size=16, epochs=epochs, verbose=0, callbacks=list(callbacks), **fit)
+    return model
+
+
+LOSS = "sparse_categorical_crossentropy"
+CASES = {
+    "plain": dict(),
+    "XLA": dict(jit_compile=True),
+    "no XLA": dict(jit_compile=False),
+    "eager": dict(run_eagerly=True, epochs=1),
+    "accumulation": dict(
+        optimizer=lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=2)
+    ),
+    "average": dict(optimizer=lambda: keras.optimizers.SGD(0.1, use_ema=True)),
+    "clipping": dict(optimizer=lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.1)),
+    "bfloat16": dict(policy="mixed_bfloat16"),
+    "scaled loss": dict(
+        policy="mixed_float16",
+        optimizer=lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01)),
+    ),
+    "several steps": dict(steps_per_execution=4),
+    "weights": dict(class_weight={0: 2.0, 1: 1.0, 2: 0.5}),
+}
+MORE = {
+    "dropout": lambda: [layers.Dropout(0.5), layers.BatchNormalization()],
+    "frozen": lambda: [layers.Dense(8, name="middle", trainable=False)],
+}
+
+
+def run(name, callbacks, more=""):
+    options = dict(CASES[name])
+    policy = options.pop("policy", "float32")
+    if "optimizer" in options:
+        options["optimizer"] = options["optimizer"]()
+    extra = MORE[more]() if more else []
+    return fitted(net(*extra, policy=policy), callbacks, **options)
+
+
+def state(model):
+    return [
+        np.array(ops.convert_to_numpy(v)) for v in [*model.variables, *model.optimizer.variables]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [*((name, "") for name in CASES), *(("plain", more) for more in MORE)]
+)
+def test_a_training_is_the_same_to_the_bit(name, more):
+    alone, watched = run(name, [], more), run(name, [monitor := zoo.GradientHealth()], more)
+    for wanted, found in zip(state(alone), state(watched), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert len(monitor.history.loss) == (7 if name == "eager" else 21)
+    assert np.isfinite(monitor.history.loss).all()
+    assert np.isfinite(monitor.history.gradient_norm).all()
+
+
+class Losses(keras.callbacks.Callback):
+    """Weights before each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.weights.append([np.array(one) for one in self.model.get_weights()])
+
+
+def gradients_of(weights, x, y):
+    """The loss and its gradients of a dense net of ReLU and softmax, by hand."""
+    kernel1, bias1, kernel2, bias2 = (weight.astype(np.float64) for weight in weights)
+    before = x @ kernel1 + bias1
+    hidden = np.maximum(before, 0)
+    logits = hidden @ kernel2 + bias2
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    loss = -np.log(shares[np.arange(len(y)), y]).mean()
+    back = (shares - np.eye(3)[y]) / len(y)
+    back_hidden = (back @ kernel2.T) * (before > 0)
+    parts = (x.T @ back_hidden, back_hidden.sum(axis=0), hidden.T @ back, back.sum(axis=0))
+    return loss, [np.linalg.norm(part) for part in parts]
+
+
+@pytest.mark.parametrize("name", ["plain", "clipping", "several steps", "scaled loss"])
+def test_what_is_measured_is_what_is_there(name):
+    tolerance = 2e-2 if name == "scaled loss" else 1e-4  # its gradients are of float16
+    alone, monitor = Losses(), zoo.GradientHealth(every=3)
+    options = dict(CASES[name])
+    policy = options.pop("policy", "float32")
+    optimizer = options.pop("optimizer", lambda: keras.optimizers.SGD(0.1))
+    told = dict(x=X[:96], y=Y[:96], epochs=1)  # in order, of 6 batches
+    first = net(policy=policy)
+    keras.utils.set_random_seed(1)
+    first.compile(optimizer(), LOSS)
+    first.fit(
+        told["x"], told["y"], batch_size=16, epochs=1, verbose=0, shuffle=False, callbacks=[alone]
+    )
+    second = net(policy=policy)
+    second.compile(optimizer(), LOSS, **options)
+    second.fit(
+        told["x"], told["y"], batch_size=16, epochs=1, verbose=0, shuffle=False, callbacks=[monitor]
+    )
+    history = monitor.history
+    batches = [(X[16 * i : 16 * i + 16], Y[16 * i : 16 * i + 16]) for i in range(6)]
+    wanted = [gradients_of(w, *batch) for w, batch in zip(alone.weights, batches, strict=True)]
+    np.testing.assert_allclose(history.loss, [loss for loss, _ in wanted], rtol=tolerance)
+    assert history.steps.tolist() == [1, 4]
+    for row, step in enumerate(history.steps):
+        np.testing.assert_allclose(history.gradient_norm[row], wanted[step - 1][1], rtol=tolerance)
+        before, after = alone.weights[step - 1], alone.weights[step]
+        norms = [np.linalg.norm(one) for one in before]
+        np.testing.assert_allclose(history.weight_norm[row], norms, rtol=1e-5)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            changes = [np.linalg.norm(new - old) for new, old in zip(after, before, strict=True)]
+            ratios = np.divide(changes, norms)
+        np.testing.assert_allclose(history.update_ratio[row], ratios, rtol=1e-3)
+    assert history.layers == ("first", "first", "last", "last")
+
+
+def test_norms_of_large_variables_are_estimated_from_samples():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((256,)), layers.Dense(512), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    norm = np.linalg.norm(model.get_weights()[0])
+    monitor = zoo.GradientHealth()
+    x = RNG.random((64, 256)).astype("float32")
+    model.fit(x, x[:, :3], epochs=2, verbose=0, callbacks=[monitor])
+    assert monitor.history.weight_norm[0, 0] == pytest.approx(norm, rel=0.1)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Breaks(layers.Layer):
+    """Gives NaN once its flag is set."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.flag = self.add_weight(shape=(), initializer="zeros", trainable=False, name="flag")
+
+    def call(self, inputs):
+        return inputs * ops.log(2.718281828 - 3 * self.flag)
+
+
+class At(keras.callbacks.Callback):
+    """Does something to the model before a step."""
+
+    def __init__(self, step, do):
+        super().__init__()
+        self.step, self.do, self.seen = step, do, 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.seen += 1
+        if self.seen == self.step:
+            self.do(self.model)
+
+
+def breaking():
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((6,), name="table")
+    for index in range(5):
+        x = layers.Dense(6, "tanh", name=f"dense{index}")(x)
+        x = Breaks(name="breaks")(x) if index == 2 else x
+    return keras.Model(inputs, layers.Dense(3, "softmax", name="last")(x))
+
+
+def spoil(model):
+    kernel = model.get_layer("dense1").kernel
+    value = np.array(ops.convert_to_numpy(kernel))
+    value[2, 3] = np.nan
+    kernel.assign(value)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("do", "what", "layer"),
+    [
+        (lambda model: model.get_layer("breaks").flag.assign(1.0), "output", "breaks"),
+        (spoil, "weight", "dense1"),
+    ],
+    ids=["a layer", "a weight"],
+)
+def test_the_first_nan_is_found_with_its_step_layer_and_batch(do, what, layer, compiled, tmp_path):
+    model = breaking()
+    model.compile("adam", LOSS, jit_compile=compiled)
+    monitor = zoo.GradientHealth(directory=tmp_path)
+    model.fit(
+        X, Y, batch_size=16, epochs=2, shuffle=False, verbose=0, callbacks=[At(11, do), monitor]
+    )
+    found = monitor.history.non_finite
+    if compiled and not IS_JAX and what == "output":  # TensorFlow's XLA keeps no weights
+        what, layer = "loss", None
+    assert (found.step, found.what, found.layer) == (11, what, layer)
+    np.testing.assert_array_equal(monitor.bad_batch[0], X[48:64])
+    with np.load(tmp_path / "health_batch.npz") as arrays:
+        np.testing.assert_array_equal(arrays["x"], X[48:64])
+        np.testing.assert_array_equal(arrays["y"].ravel(), Y[48:64])
+    finding = monitor.report.findings[0]
+    assert (finding.name, finding.severity, finding.step) == ("non_finite", "error", 11)
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_nan_in_a_batch_is_found_there(steps):
+    x = X.copy()
+    x[40, 2] = np.inf
+    model = breaking()
+    model.compile("adam", LOSS, steps_per_execution=steps)
+    monitor = zoo.GradientHealth()
+    model.fit(x, Y, batch_size=16, shuffle=False, verbose=0, callbacks=[monitor])
+    found = monitor.history.non_finite
+    assert (found.step, found.what, found.layer) == (3, "batch", "table")
+    np.testing.assert_array_equal(monitor.bad_batch[0], x[32:48])
+
+
+def test_units_that_are_dead_or_saturated_are_counted():
+    keras.utils.set_random_seed(0)
+    model = net(layers.Dense(8, "tanh", name="bounded"))
+    bias = np.array([-100.0] * 6 + [0.0] * 2, "float32")
+    model.get_layer("first").set_weights([model.get_layer("first").get_weights()[0], bias])
+    monitor = zoo.GradientHealth()
+    fitted(model, [monitor], epochs=1)
+    dead = monitor.history.units["first"].dead[0]
+    assert 0.75 <= dead <= 1.0
+    assert monitor.history.units["first"].kind == "relu"
+    assert set(monitor.history.units) == {"first", "bounded"}  # not the one that answers
+
+
+def test_gradients_through_time_fade_where_the_cell_forgets():
+    keras.utils.set_random_seed(0)
+    x = RNG.random((64, 20, 2)).astype("float32")
+    small = keras.initializers.RandomNormal(stddev=0.01)
+    model = keras.Sequential(
+        [keras.Input((20, 2)), layers.SimpleRNN(8, recurrent_initializer=small, name="cell")]
+    )
+    model.add(layers.Dense(1))
+    model.compile("sgd", "mse")
+    monitor = zoo.GradientHealth()
+    model.fit(x, x[:, 0, :1], batch_size=32, verbose=0, callbacks=[monitor])
+    norms = np.array(monitor.history.time_gradients["cell"].norms[0])
+    assert norms.shape == (20,)
+    assert norms[-1] > 1e6 * norms[0]
+    assert monitor.history.recurrent == ("cell",)
+
+
+def test_it_goes_from_fit_to_fit(tmp_path):
+    monitor, model = zoo.GradientHealth(directory=tmp_path), net()
+    fitted(model, [monitor], epochs=1)
+    alone = net()
+    fitted(alone, epochs=1)
+    for one in (model, alone):
+        one.fit(X, Y, batch_size=16, verbose=0)  # without it
+    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[monitor])  # again with it
+    alone.fit(X, Y, batch_size=16, verbose=0)
+    for wanted, found in zip(alone.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert {path.name for path in tmp_path.glob("*.json")} == {"health.json", "health_2.json"}
+    fitted(model, [monitor], keras.optimizers.SGD(0.1), epochs=1)  # compiled anew
+    model.save(tmp_path / "model.keras")
+    assert len(keras.saving.load_model(tmp_path / "model.keras").optimizer.variables) == len(
+        model.optimizer.variables
+    )
+
+
+class Interrupts(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 3:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_fit_leaves_a_model_that_trains():
+    model = net()
+    with pytest.raises(KeyboardInterrupt):
+        fitted(model, [zoo.GradientHealth(), Interrupts()])
+    model.fit(X, Y, verbose=0)
+    monitor = zoo.GradientHealth()
+    model.fit(X, Y, verbose=0, callbacks=[monitor])
+    assert len(monitor.history.loss) == 4
+
+
+def test_two_monitors_are_refused_and_the_model_trains_on():
+    model = net()
+    with pytest.raises(ValueError, match="Two GradientHealth monitors watch one `fit`"):
+        fitted(model, [zoo.GradientHealth(), zoo.GradientHealth()])
+    model.fit(X, Y, verbose=0, callbacks=[zoo.GradientHealth()])
+
+
+def test_a_copy_is_a_fresh_monitor_with_the_same_arguments(tmp_path):
+    monitor = zoo.GradientHealth(5, directory=tmp_path, stop_on="error")
+    fitted(net(), [monitor], epochs=1)
+    copied = copy.deepcopy(monitor)
+    assert (copied.every, copied.directory, copied.stop_on) == (5, tmp_path, "error")
+    assert copied.history.last_step == 0
+
+
+def test_a_hopeless_training_ends_itself():
+    keras.utils.set_random_seed(0)
+    deep = [layers.Dense(8, "sigmoid") for _ in range(20)]
+    monitor = zoo.GradientHealth(stop_on="error")
+    model = net(*deep)
+    fitted(model, [monitor], epochs=60)
+    assert monitor.stopped_by.name == "vanishing_gradients"
+    assert monitor.history.last_step < 300
+
+
+def test_scalars_for_tensorboard(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    fitted(net(), [zoo.GradientHealth(log_dir=tmp_path)], epochs=3)
+    events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
+    events.Reload()
+    names = [*events.Tags()["scalars"], *events.Tags()["tensors"]]
+    assert any("gradient_norm" in name and "first" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (dict(every=0), "`every` must be an integer of at least 1, received 0"),
+        (dict(stop_on="warning"), "`stop_on` must be one of 'error'"),
+        (dict(thresholds={"dead_units": {"share": 0}}), "must be a number above 0"),
+        (dict(directory=3), "`directory` must be a path"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        zoo.GradientHealth(**arguments)
+
+
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for name in ("directory", "log_dir"):
+        with pytest.raises(OSError, match="cannot write"):
+            zoo.GradientHealth(**{name: tmp_path / "file" / "deeper"})
+
+
+def test_where_there_is_nothing_to_watch_it_says_so():
+    model = net()
+    for layer in model.layers:
+        layer.trainable = False
+    with pytest.warns(
+        UserWarning, match="does not watch this training: the model has no trainable"
+    ):
+        fitted(model, [zoo.GradientHealth()], epochs=1)
+
+
+def test_its_own_failure_ends_no_training(tmp_path):
+    monitor = zoo.GradientHealth(directory=tmp_path / "reports")
+    fitted(net(), [monitor], epochs=1)
+
+    class Removes(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            for path in (tmp_path / "reports").iterdir():
+                path.unlink()
+            (tmp_path / "reports").rmdir()
+            (tmp_path / "reports").write_text("")
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = fitted(net(), [monitor, Removes()], epochs=1)
+    ours = [str(one.message) for one in said if "GradientHealth" in str(one.message)]
+    assert len(ours) == 1
+    assert "cannot write" in ours[0]
+    assert int(np.asarray(ops.convert_to_numpy(model.optimizer.iterations))) == 7
+
+
+def test_the_report_on_disk_is_the_monitors(tmp_path):
+    monitor = zoo.GradientHealth(directory=tmp_path)
+    fitted(net(), [monitor])
+    report = Report.load(tmp_path / "health.json")
+    assert report.findings == monitor.report.findings
+    assert (tmp_path / "health.png").stat().st_size > 10_000
+    np.testing.assert_allclose(report.history.loss, monitor.history.loss, rtol=1e-3)
