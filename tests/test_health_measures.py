@@ -1,0 +1,199 @@
+"""What the monitor measures is what is there; the first NaN is found.
+
+`test_health_backends` runs this file on JAX, too.
+"""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from monitored import CASES, LOSS, RNG, X, Y, fitted, net
+
+import zoo
+
+IS_JAX = keras.backend.backend() == "jax"
+
+
+class Losses(keras.callbacks.Callback):
+    """Weights before each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.weights.append([np.array(one) for one in self.model.get_weights()])
+
+
+def gradients_of(weights, x, y):
+    """The loss and its gradients of a dense net of ReLU and softmax, by hand."""
+    kernel1, bias1, kernel2, bias2 = (weight.astype(np.float64) for weight in weights)
+    before = x @ kernel1 + bias1
+    hidden = np.maximum(before, 0)
+    logits = hidden @ kernel2 + bias2
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    loss = -np.log(shares[np.arange(len(y)), y]).mean()
+    back = (shares - np.eye(3)[y]) / len(y)
+    back_hidden = (back @ kernel2.T) * (before > 0)
+    parts = (x.T @ back_hidden, back_hidden.sum(axis=0), hidden.T @ back, back.sum(axis=0))
+    return loss, [np.linalg.norm(part) for part in parts]
+
+
+@pytest.mark.parametrize("name", ["plain", "clipping", "several steps", "scaled loss"])
+def test_what_is_measured_is_what_is_there(name):
+    tolerance = 2e-2 if name == "scaled loss" else 1e-4  # its gradients are of float16
+    alone, monitor = Losses(), zoo.GradientHealth(every=3)
+    options = dict(CASES[name])
+    policy = options.pop("policy", "float32")
+    optimizer = options.pop("optimizer", lambda: keras.optimizers.SGD(0.1))
+    told = dict(x=X[:96], y=Y[:96], epochs=1)  # in order, of 6 batches
+    first = net(policy=policy)
+    keras.utils.set_random_seed(1)
+    first.compile(optimizer(), LOSS)
+    first.fit(
+        told["x"], told["y"], batch_size=16, epochs=1, verbose=0, shuffle=False, callbacks=[alone]
+    )
+    second = net(policy=policy)
+    second.compile(optimizer(), LOSS, **options)
+    second.fit(
+        told["x"], told["y"], batch_size=16, epochs=1, verbose=0, shuffle=False, callbacks=[monitor]
+    )
+    history = monitor.history
+    batches = [(X[16 * i : 16 * i + 16], Y[16 * i : 16 * i + 16]) for i in range(6)]
+    wanted = [gradients_of(w, *batch) for w, batch in zip(alone.weights, batches, strict=True)]
+    np.testing.assert_allclose(history.loss, [loss for loss, _ in wanted], rtol=tolerance)
+    assert history.steps.tolist() == [1, 4]
+    for row, step in enumerate(history.steps):
+        np.testing.assert_allclose(history.gradient_norm[row], wanted[step - 1][1], rtol=tolerance)
+        before, after = alone.weights[step - 1], alone.weights[step]
+        norms = [np.linalg.norm(one) for one in before]
+        np.testing.assert_allclose(history.weight_norm[row], norms, rtol=1e-5)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            changes = [np.linalg.norm(new - old) for new, old in zip(after, before, strict=True)]
+            ratios = np.divide(changes, norms)
+        np.testing.assert_allclose(history.update_ratio[row], ratios, rtol=1e-3)
+    assert history.layers == ("first", "first", "last", "last")
+
+
+def test_norms_of_large_variables_are_estimated_from_samples():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((256,)), layers.Dense(512), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    norm = np.linalg.norm(model.get_weights()[0])
+    monitor = zoo.GradientHealth()
+    x = RNG.random((64, 256)).astype("float32")
+    model.fit(x, x[:, :3], epochs=2, verbose=0, callbacks=[monitor])
+    assert monitor.history.weight_norm[0, 0] == pytest.approx(norm, rel=0.1)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Breaks(layers.Layer):
+    """Gives NaN once its flag is set."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.flag = self.add_weight(shape=(), initializer="zeros", trainable=False, name="flag")
+
+    def call(self, inputs):
+        return inputs * ops.log(2.718281828 - 3 * self.flag)
+
+
+class At(keras.callbacks.Callback):
+    """Does something to the model before a step."""
+
+    def __init__(self, step, do):
+        super().__init__()
+        self.step, self.do, self.seen = step, do, 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.seen += 1
+        if self.seen == self.step:
+            self.do(self.model)
+
+
+def breaking():
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((6,), name="table")
+    for index in range(5):
+        x = layers.Dense(6, "tanh", name=f"dense{index}")(x)
+        x = Breaks(name="breaks")(x) if index == 2 else x
+    return keras.Model(inputs, layers.Dense(3, "softmax", name="last")(x))
+
+
+def spoil(model):
+    kernel = model.get_layer("dense1").kernel
+    value = np.array(ops.convert_to_numpy(kernel))
+    value[2, 3] = np.nan
+    kernel.assign(value)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("do", "what", "layer"),
+    [
+        (lambda model: model.get_layer("breaks").flag.assign(1.0), "output", "breaks"),
+        (spoil, "weight", "dense1"),
+    ],
+    ids=["a layer", "a weight"],
+)
+def test_the_first_nan_is_found_with_its_step_layer_and_batch(do, what, layer, compiled, tmp_path):
+    model = breaking()
+    model.compile("adam", LOSS, jit_compile=compiled)
+    monitor = zoo.GradientHealth(directory=tmp_path)
+    model.fit(
+        X, Y, batch_size=16, epochs=2, shuffle=False, verbose=0, callbacks=[At(11, do), monitor]
+    )
+    found = monitor.history.non_finite
+    if compiled and not IS_JAX and what == "output":  # TensorFlow's XLA keeps no weights
+        what, layer = "loss", None
+    assert (found.step, found.what, found.layer) == (11, what, layer)
+    np.testing.assert_array_equal(monitor.bad_batch[0], X[48:64])
+    with np.load(tmp_path / "health_batch.npz") as arrays:
+        np.testing.assert_array_equal(arrays["x"], X[48:64])
+        np.testing.assert_array_equal(arrays["y"].ravel(), Y[48:64])
+    finding = monitor.report.findings[0]
+    assert (finding.name, finding.severity, finding.step) == ("non_finite", "error", 11)
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_nan_in_a_batch_is_found_there(steps):
+    x = X.copy()
+    x[40, 2] = np.inf
+    model = breaking()
+    model.compile("adam", LOSS, steps_per_execution=steps)
+    monitor = zoo.GradientHealth()
+    model.fit(x, Y, batch_size=16, shuffle=False, verbose=0, callbacks=[monitor])
+    found = monitor.history.non_finite
+    assert (found.step, found.what, found.layer) == (3, "batch", "table")
+    np.testing.assert_array_equal(monitor.bad_batch[0], x[32:48])
+
+
+def test_units_that_are_dead_or_saturated_are_counted():
+    keras.utils.set_random_seed(0)
+    model = net(layers.Dense(8, "tanh", name="bounded"))
+    bias = np.array([-100.0] * 6 + [0.0] * 2, "float32")
+    model.get_layer("first").set_weights([model.get_layer("first").get_weights()[0], bias])
+    monitor = zoo.GradientHealth()
+    fitted(model, [monitor], epochs=1)
+    dead = monitor.history.units["first"].dead[0]
+    assert 0.75 <= dead <= 1.0
+    assert monitor.history.units["first"].kind == "relu"
+    assert set(monitor.history.units) == {"first", "bounded"}  # not the one that answers
+
+
+def test_gradients_through_time_fade_where_the_cell_forgets():
+    keras.utils.set_random_seed(0)
+    x = RNG.random((64, 20, 2)).astype("float32")
+    small = keras.initializers.RandomNormal(stddev=0.01)
+    model = keras.Sequential(
+        [keras.Input((20, 2)), layers.SimpleRNN(8, recurrent_initializer=small, name="cell")]
+    )
+    model.add(layers.Dense(1))
+    model.compile("sgd", "mse")
+    monitor = zoo.GradientHealth()
+    model.fit(x, x[:, 0, :1], batch_size=32, verbose=0, callbacks=[monitor])
+    norms = np.array(monitor.history.time_gradients["cell"].norms[0])
+    assert norms.shape == (20,)
+    assert norms[-1] > 1e6 * norms[0]
+    assert monitor.history.recurrent == ("cell",)
