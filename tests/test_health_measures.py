@@ -156,6 +156,26 @@ def test_the_first_nan_is_found_with_its_step_layer_and_batch(do, what, layer, c
     assert (finding.name, finding.severity, finding.step) == ("non_finite", "error", 11)
 
 
+def test_a_weight_that_relu_hides_is_found_by_the_next_record():
+    model = net()
+    model.compile("adam", LOSS)
+
+    def spoil_first(model):
+        kernel = model.get_layer("first").kernel
+        value = np.array(ops.convert_to_numpy(kernel))
+        value[:, 3] = -np.inf  # of inputs above 0: the unit is 0 from now on
+        kernel.assign(value)
+
+    monitor = zoo.GradientHealth()
+    x = X + 0.1
+    told = dict(batch_size=16, epochs=3, shuffle=False, verbose=0)
+    model.fit(x, Y, callbacks=[At(5, spoil_first), monitor], **told)
+    found = monitor.history.non_finite
+    assert (found.what, found.layer) == ("weight", "first")
+    assert 5 <= found.step <= 11
+    assert np.isfinite(monitor.history.loss[:10]).all()
+
+
 @pytest.mark.parametrize("steps", [1, 5])
 def test_nan_in_a_batch_is_found_there(steps):
     x = X.copy()

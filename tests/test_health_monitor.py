@@ -54,9 +54,9 @@ def test_it_goes_from_fit_to_fit(tmp_path):
     alone = net()
     fitted(alone, epochs=1)
     for one in (model, alone):
-        one.fit(X, Y, batch_size=16, verbose=0)  # without it
-    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[monitor])  # again with it
-    alone.fit(X, Y, batch_size=16, verbose=0)
+        one.fit(X, Y, batch_size=16, verbose=0, shuffle=False)  # without it
+    model.fit(X, Y, batch_size=16, verbose=0, shuffle=False, callbacks=[monitor])  # again with it
+    alone.fit(X, Y, batch_size=16, verbose=0, shuffle=False)
     for wanted, found in zip(alone.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert {path.name for path in tmp_path.glob("*.json")} == {"health.json", "health_2.json"}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from zoo.health import History, Report, judge
+from zoo.health.exploding import exploding_signs
 from zoo.health.history import NonFinite, TimeGradients, Units
 from zoo.health.remedies import REMEDIES
-from zoo.health.rules import RULES, exploding_signs
+from zoo.health.rules import RULES
 
 LAYERS = 10
 

@@ -1,5 +1,5 @@
+from .findings import Finding as Finding
 from .history import History as History
 from .monitor import GradientHealth as GradientHealth
 from .report import Report as Report
-from .rules import Finding as Finding
 from .rules import judge as judge

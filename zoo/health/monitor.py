@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import warnings
@@ -15,13 +16,14 @@ from keras import ops
 
 from zoo.arguments import integer, one_of
 from zoo.health import probe
+from zoo.health.alarm import first_broken
+from zoo.health.batches import as_arrays, first_examples, size_of
 from zoo.health.history import History, NonFinite, TimeGradients, Units
 from zoo.health.report import Report
 from zoo.health.rules import checked_thresholds
 from zoo.health.tap import BACKENDS, Tap
 from zoo.health.writing import Writer
 
-PROBED = 32  # examples that units are looked at with
 BETWEEN_LOOKS = 100  # steps from one look at the units to the next, at least
 BETWEEN_VERDICTS = 50  # steps, where a hopeless training is to end
 SKIPPED_IN_A_ROW = 40  # more than loss scaling needs to find its scale
@@ -224,8 +226,8 @@ class GradientHealth(keras.callbacks.Callback):
     def _examine(self, step: int, batch: Any, measured: dict[str, Any], logs: Any) -> None:
         history = self.history
         if self._examples is None:
-            self._examples = _first_examples(batch)
-            history.batch_size = _size(batch)
+            self._examples = first_examples(batch)
+            history.batch_size = size_of(batch)
         loss = measured["loss"] if "loss" in measured else logs.get("loss", math.nan)
         loss = float(np.mean(ops.convert_to_numpy(loss)))
         history.add_loss(loss)
@@ -256,6 +258,11 @@ class GradientHealth(keras.callbacks.Callback):
         norms = [self._spread(self._tap.norms(part)) for part in (gradients, weights)]
         norms[0] /= scale
         self._before = (step, norms, weights)
+        finite = [np.isfinite(part).all() for part in weights]
+        broken = [c for c, good in zip(self._tap.columns, finite, strict=True) if not good]
+        if broken and self.history.non_finite is None:  # which a ReLU hid from the loss
+            layer, name = self.history.layers[broken[0]], self.history.variables[broken[0]]
+            self.history.non_finite = NonFinite(step, "weight", layer, (name,))
 
     def _end_record(self, step: int, weights: Any) -> bool:
         """End the record of the step before by what its update made of the samples."""
@@ -322,43 +329,14 @@ class GradientHealth(keras.callbacks.Callback):
             jax.effects_barrier()
         elif "values" in measured:
             self._keep(measured["values"])
-        self.bad_batch = _as_arrays(batch)
-        what, layer, variables = self._first_broken(step, loss_is_finite)
-        self.history.non_finite = NonFinite(step, what, layer, variables)
-        self._writer.batch(self.bad_batch)
-
-    def _first_broken(
-        self, step: int, loss_is_finite: bool
-    ) -> tuple[str, str | None, tuple[str, ...]]:
-        """Tell what was not finite, the layer, and the variables."""
-        assert self._tap is not None
-        history, columns = self.history, self._tap.columns
+        self.bad_batch = as_arrays(batch)
+        kept = None if self._kept is None else self._tap.unpack(self._kept)
+        if kept and kept.weights is not None:
+            self._end_record(step, self._tap.sampled(kept.weights))
         x = self.bad_batch[0] if self.bad_batch else None
-        if any(not np.isfinite(one).all() for one in _floats(x)):
-            return "batch", self._tap.model.layers[0].name, ()
-        if self._kept is None:
-            return ("gradient" if loss_is_finite else "loss"), None, ()
-        gradients, finite, weights = self._tap.unpack(self._kept)
-        if weights is not None:
-            self._end_record(step, self._tap.sampled(weights))
-        broken = [column for column, flag in zip(columns, finite, strict=True) if not flag]
-        if broken:
-            names = tuple(history.variables[column] for column in broken)
-            return "weight", history.layers[broken[0]], names
-        bad = [column for column, flag in zip(columns, gradients, strict=True) if not flag]
-        names = tuple(history.variables[column] for column in bad)
-        if loss_is_finite:
-            return "gradient", history.layers[bad[-1]] if bad else None, names
-        if weights is None or x is None:
-            return "loss", None, names
-        trainable, others = self._weights()
-        trainable = list(trainable)
-        for column, value in zip(columns, weights, strict=True):
-            trainable[column] = ops.convert_to_tensor(value)
-        x = keras.tree.map_structure(ops.convert_to_tensor, x)
-        model = self._tap.model
-        layer = probe.first_broken_layer(model, (trainable, list(others)), x)
-        return ("output", layer, names) if layer else ("loss", model.layers[-1].name, names)
+        found = first_broken(self._tap, self.history, self._weights(), x, kept, loss_is_finite)
+        self.history.non_finite = dataclasses.replace(found, step=step)
+        self._writer.batch(self.bad_batch)
 
     def _judge(self, step: int) -> None:
         """End a training with a finding that is an error."""
@@ -367,51 +345,3 @@ class GradientHealth(keras.callbacks.Callback):
         if errors and self._tap is not None:
             self.stopped_by = errors[0]
             self._tap.model.stop_training = True
-
-
-def _leaves(batch: Any) -> list[Any]:
-    return [leaf for leaf in keras.tree.flatten(batch) if leaf is not None]
-
-
-def _without_optionals(batch: Any) -> Any:
-    """Give a batch with `None` in place of what TensorFlow wraps it in."""
-
-    def plain(leaf: Any) -> Any:
-        if not hasattr(leaf, "has_value"):
-            return leaf
-        return leaf.get_value() if leaf.has_value() else None
-
-    return keras.tree.map_structure(plain, batch)
-
-
-def _unpacked(batch: Any) -> tuple[Any, Any, Any]:
-    found = keras.utils.unpack_x_y_sample_weight(_without_optionals(batch))
-    return found[0], found[1], found[2]
-
-
-def _first_examples(batch: Any) -> tuple[Any, Any, Any] | None:
-    """Give the first examples of a batch as x, y and sample weights."""
-    if any(not hasattr(leaf, "shape") for leaf in _leaves(_without_optionals(batch))):
-        return None  # such as what several devices share
-    x, y, weights = keras.tree.map_structure(
-        lambda leaf: None if leaf is None else ops.convert_to_tensor(leaf[:PROBED]),
-        _unpacked(batch),
-    )
-    return x, y, weights
-
-
-def _size(batch: Any) -> int:
-    leaves = [leaf for leaf in _leaves(_without_optionals(batch)) if hasattr(leaf, "shape")]
-    return int(leaves[0].shape[0]) if leaves and leaves[0].shape else 0
-
-
-def _as_arrays(batch: Any) -> tuple[Any, Any, Any] | None:
-    if any(not hasattr(leaf, "shape") for leaf in _leaves(_without_optionals(batch))):
-        return None
-    return keras.tree.map_structure(
-        lambda leaf: None if leaf is None else np.array(leaf), _unpacked(batch)
-    )
-
-
-def _floats(tree: Any) -> list[np.ndarray]:
-    return [leaf for leaf in _leaves(tree) if np.asarray(leaf).dtype.kind == "f"]

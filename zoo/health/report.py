@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.health.exploding import Sign, exploding_signs
+from zoo.health.findings import Finding
 from zoo.health.history import History
 from zoo.health.remedies import REMEDIES
-from zoo.health.rules import Finding, Sign, exploding_signs, judge
+from zoo.health.rules import judge
 from zoo.records import read_json, refusing_damage, write_json
 
 

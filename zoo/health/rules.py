@@ -9,40 +9,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from zoo.arguments import mapping, number
+from zoo.health.exploding import exploding_gradients
+from zoo.health.findings import SEVERITIES, Finding
 from zoo.health.history import History, kernels
+from zoo.health.levels import FEW_LAYERS, depth_ratios, factor_a_layer, moves_of, traction_of
+from zoo.health.loss_rules import loss_spikes, no_traction
 from zoo.registry import require_known
-
-SEVERITIES = ("error", "warning", "info")
-FEW_LAYERS = 3  # with fewer, gradients have no way to fade along
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a rule has found.
-
-    Attributes:
-        name: The rule's name.
-        severity: "error" (this training is hopeless as it is), "warning" or "info".
-        layer: Name of the layer where it shows most, or `None`.
-        step: The training step where it showed first, or was measured last.
-        evidence: What was measured, in words and numbers.
-    """
-
-    name: str
-    severity: str
-    layer: str | None
-    step: int
-    evidence: str
-
-    def __str__(self) -> str:
-        where = f" in {self.layer!r}" if self.layer else ""
-        return f"{self.severity}: {self.name}{where}, step {self.step}: {self.evidence}"
 
 
 def judge(
@@ -102,132 +78,6 @@ def non_finite(history: History) -> Finding | None:
     return Finding("non_finite", "error", first.layer, first.step, came)
 
 
-def exploding_gradients(
-    history: History,
-    *,
-    loss_growth: float = 10.0,
-    weight_growth: float = 10.0,
-    gradient_growth: float = 1e3,
-    depth_ratio: float = 1e3,
-    update: float = 1.0,
-) -> Finding | None:
-    """Tell whether gradients or weights grow out of bounds.
-
-    Args:
-        history: What was measured.
-        loss_growth: Factor by which the loss grew over its start.
-        weight_growth: Factor by which a layer's weights grew over their first record.
-        gradient_growth: Factor by which the gradients grew over their first records.
-        depth_ratio: Gradients of the first layers over those of the last ones.
-        update: Norm of an update over that of the weights.
-    """
-    signs = exploding_signs(
-        history,
-        loss_growth=loss_growth,
-        weight_growth=weight_growth,
-        gradient_growth=gradient_growth,
-        depth_ratio=depth_ratio,
-        update=update,
-    )
-    strong = [sign for sign in signs if sign.counts]
-    if not strong:
-        return None
-    blew_up = history.non_finite is not None or any(s.name == "growing loss" for s in strong)
-    severity = "error" if blew_up or len(strong) > 1 else "warning"
-    evidence = "; ".join(f"{sign.name}: {sign.evidence}" for sign in signs if sign.counts)
-    return Finding("exploding_gradients", severity, strong[0].layer, strong[0].step, evidence)
-
-
-@dataclass(frozen=True)
-class Sign:
-    """A known sign of exploding gradients, with its evidence.
-
-    Attributes:
-        name: What it is called.
-        evidence: What was measured.
-        layer: Where it shows, or `None`.
-        step: When it showed first.
-        counts: Whether it makes a finding by itself; the others are information.
-    """
-
-    name: str
-    evidence: str
-    layer: str | None
-    step: int
-    counts: bool
-
-
-def exploding_signs(
-    history: History,
-    *,
-    loss_growth: float = 10.0,
-    weight_growth: float = 10.0,
-    gradient_growth: float = 1e3,
-    depth_ratio: float = 1e3,
-    update: float = 1.0,
-) -> list[Sign]:
-    """List the known signs of exploding gradients that a history shows, by name."""
-    signs: list[Sign] = []
-
-    def add(name: str, evidence: str, layer: Any, step: int, counts: bool = True) -> None:
-        signs.append(Sign(name, evidence, layer, int(step), counts))
-
-    losses, at = history.loss, history.loss_steps
-    start = start_of(losses)
-    grown = np.flatnonzero(losses > loss_growth * start) if start > 0 else np.array([], int)
-    if len(grown) and not settled(losses, start):
-        most = np.nanmax(losses[np.isfinite(losses)], initial=start)
-        add("growing loss", f"from {start:.3g} to {most:.3g}", None, at[grown[0]])
-    columns = kernels(history)
-    weights, gradients = history.weight_norm[:, columns], history.gradient_norm[:, columns]
-    names = [history.layers[column] for column in columns]
-    updates = np.nan_to_num(history.update_ratio[:, columns], nan=0.0, posinf=0.0)
-    if updates.size and updates.max() > update:
-        row, column = np.unravel_index(np.argmax(updates), updates.shape)
-        times = f"{updates[row, column]:.3g} times the weights' norm"
-        add("updates as large as the weights", times, names[column], history.steps[row])
-    if len(weights) > 1:
-        growth = _over_first(weights)
-        row, column = np.unravel_index(np.argmax(growth), growth.shape)
-        if growth[row, column] > weight_growth:
-            times = f"{growth[row, column]:.3g} times its first norm"
-            add("growing weights", times, names[column], history.steps[row])
-        level = np.median(gradients, axis=1)
-        early = np.median(level[: max(1, len(level) // 5)])
-        if early > 0 and level.max() > gradient_growth * early and not settled(losses, start):
-            step = history.steps[int(np.argmax(level))]
-            times = f"{level.max() / early:.3g} times the first ones"
-            add("growing gradients", times, None, step)
-        ratio = depth_ratios(history)
-        if len(ratio) and (ratio.min() > depth_ratio or ratio[-1] > depth_ratio):
-            times = f"those of the first layers are {ratio[-1]:.3g} times those of the last"
-            add("gradients that grow towards the input", times, names[0], history.steps[-1])
-        if (gradients[np.isfinite(gradients)] > 1).all():
-            add(
-                "gradient norms above 1 for every layer",
-                "throughout",
-                None,
-                history.steps[0],
-                False,
-            )
-    for layer, measured in history.time_gradients.items():
-        norms = np.array(measured.norms[-1])
-        ends = max(1, len(norms) // 10)
-        late = np.median(norms[-ends:])
-        if late > 0 and np.median(norms[:ends]) > depth_ratio * late:
-            times = f"those of the first steps are {np.median(norms[:ends]) / late:.3g} times"
-            words = "gradients that grow back through time"
-            add(words, f"{times} those of the last", layer, measured.steps[-1])
-    first = history.non_finite
-    if first is not None and first.what in ("weight", "output", "loss", "gradient"):
-        name = "weights of NaN" if first.what == "weight" else "loss of NaN"
-        add(name, f"in step {first.step}", first.layer, first.step, False)
-    for rule, name in ((no_traction, "poor traction"), (loss_spikes, "large changes of the loss")):
-        if finding := rule(history):
-            add(name, finding.evidence, None, finding.step, False)
-    return signs
-
-
 def vanishing_gradients(
     history: History,
     *,
@@ -256,7 +106,7 @@ def vanishing_gradients(
             layer = history.layers[kernels(history)[0]]
             evidence = (
                 f"gradients of the first layers are {late:.2g} times those of the last ones, and "
-                f"fall by a factor of {_per_layer(history):.2g} a layer"
+                f"fall by a factor of {factor_a_layer(history):.2g} a layer"
             )
             return Finding("vanishing_gradients", severity, layer, int(history.steps[-1]), evidence)
     moved = moves_of(history)
@@ -329,54 +179,6 @@ def saturated_units(
     return Finding("saturated_units", severity, layer, history.units[layer].steps[-1], evidence)
 
 
-def loss_spikes(history: History, *, factor: float = 3.0, count: float = 3) -> Finding | None:
-    """Tell whether the loss changes much from update to update.
-
-    Args:
-        history: What was measured.
-        factor: A spike is this many times the median of the 20 losses before, and the start.
-        count: Number of spikes.
-    """
-    losses, at = history.loss, history.loss_steps
-    start = start_of(losses)
-    spikes = []
-    for index in range(5, len(losses)):
-        usual = np.median(losses[max(0, index - 20) : index])
-        if losses[index] > factor * max(usual, start * 0.5):
-            spikes.append(index)
-    if len(spikes) < count:
-        return None
-    worst = max(spikes, key=lambda index: losses[index])
-    evidence = f"{len(spikes)} losses were far above those before, such as {losses[worst]:.3g}"
-    return Finding("loss_spikes", "warning", None, int(at[spikes[0]]), evidence)
-
-
-def no_traction(
-    history: History, *, fall: float = 0.02, steps: float = 100, update: float = 1e-5
-) -> Finding | None:
-    """Tell whether the loss on the training data does not fall.
-
-    Args:
-        history: What was measured.
-        fall: Share of the first losses by which the last ones are to be lower.
-        steps: Number of steps before anything is said.
-        update: Norm of an update over that of the weights, below which a loss that hardly falls
-            does so by chance.
-    """
-    losses = history.loss
-    if len(losses) < steps or not np.isfinite(losses).all():
-        return None
-    traction = traction_of(history)
-    moved = moves_of(history)
-    typical = float(np.median(moved)) if len(moved) else np.inf
-    if traction >= fall and (typical >= update or traction > 0.2):
-        return None
-    evidence = f"the loss fell by {max(traction, 0):.1%} in {len(losses)} steps"
-    if typical < update:
-        evidence += f"; updates are {typical:.2g} times the weights"
-    return Finding("no_traction", "warning", None, int(history.last_step), evidence)
-
-
 RULES: tuple[Callable[..., Finding | None], ...] = (
     non_finite,
     exploding_gradients,
@@ -386,65 +188,3 @@ RULES: tuple[Callable[..., Finding | None], ...] = (
     loss_spikes,
     no_traction,
 )
-
-
-def start_of(losses: np.ndarray) -> float:
-    """Give the level that the loss began at: that of the first steps, unless they blew it up."""
-    first = losses[:5][np.isfinite(losses[:5])]
-    if not len(first):
-        return 0.0
-    usual = float(np.median(first))
-    return usual if usual < 3 * abs(first[0]) else float(first[0])
-
-
-def settled(losses: np.ndarray, start: float) -> bool:
-    """Tell whether the loss ended below where it began."""
-    last = losses[-max(5, len(losses) // 10) :]
-    return bool(np.isfinite(last).all() and len(last) and np.median(last) < start)
-
-
-def traction_of(history: History) -> float:
-    """Give the share of the first losses by which the last ones are lower."""
-    losses = history.loss
-    start = start_of(losses)
-    last = losses[-max(5, len(losses) // 10) :]
-    if not start or not len(last) or not np.isfinite(last).all():
-        return 0.0
-    return float((start - np.median(last)) / abs(start))
-
-
-def moves_of(history: History) -> np.ndarray:
-    """Give for each layer the norm of its updates over that of its weights."""
-    ratios = history.update_ratio[:, kernels(history)]
-    used = ratios[np.isfinite(ratios).all(axis=1)]
-    return np.median(used, axis=0) if len(used) else np.array([])
-
-
-def depth_ratios(history: History) -> np.ndarray:
-    """Give for each record the gradients of the first third of the layers over the last third's."""
-    logs = _log_gradients(history)
-    if logs.shape[1] < FEW_LAYERS:
-        return np.array([])
-    third = max(1, logs.shape[1] // 3)
-    early, late = (np.median(part, axis=1) for part in (logs[:, :third], logs[:, -third:]))
-    return 10.0 ** np.clip(early - late, -300, 300)
-
-
-def _per_layer(history: History) -> float:
-    """Give the factor from one layer's gradient to that of the layer before it."""
-    logs = np.median(_log_gradients(history), axis=0)
-    slope = np.polyfit(np.arange(len(logs)), logs, 1)[0]
-    return float(10.0**slope)
-
-
-def _log_gradients(history: History) -> np.ndarray:
-    """Give the logarithms of the layers' gradients, of the records whose gradients are not 0."""
-    norms = history.gradient_norm[:, kernels(history)]
-    used = np.isfinite(norms).all(axis=1) & (norms > 0).any(axis=1)
-    with np.errstate(divide="ignore"):
-        return np.maximum(np.log10(norms[used]), -300)
-
-
-def _over_first(norms: np.ndarray) -> np.ndarray:
-    first = np.where(norms[0] > 0, norms[0], np.inf)
-    return np.nan_to_num(norms / first, nan=0.0, posinf=np.inf)

@@ -7,6 +7,7 @@ it. Gradients come from the optimizer, which is given them; the loss from Keras'
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,6 +20,18 @@ from zoo.health.inside import Inside, all_finite, stride_of
 
 ENTRY = "zoo_health"  # in the logs, between the train step and the train function
 BACKENDS = ("tensorflow", "jax")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What a step that was not finite gave: which gradients and weights were, and the weights.
+
+    The weights are those before the step, and `None` where XLA compiles TensorFlow's step.
+    """
+
+    finite_gradients: list[bool]
+    finite_weights: list[bool]
+    weights: list[np.ndarray] | None
 
 
 class Tap:
@@ -65,17 +78,17 @@ class Tap:
         parts = np.split(samples, np.cumsum(sizes * 2)[:-1])
         return parts[: len(sizes)], parts[len(sizes) :]
 
-    def unpack(self, kept: np.ndarray) -> tuple[list[bool], list[bool], list[np.ndarray] | None]:
-        """Give which gradients and weights were finite in a step that was not, and the weights."""
+    def unpack(self, values: np.ndarray) -> Kept:
+        """Read what a step that was not finite gave."""
         count = len(self.columns)
-        gradients = kept[:count].astype(bool).tolist()
+        gradients = values[:count].astype(bool).tolist()
         sizes = [self.sizes[column] for column in self.columns]
-        if len(kept) != count + sum(sizes):
-            return gradients, kept[count : 2 * count].astype(bool).tolist(), None
-        parts = np.split(kept[count:], np.cumsum(sizes)[:-1])
+        if len(values) != count + sum(sizes):
+            return Kept(gradients, values[count : 2 * count].astype(bool).tolist(), None)
+        parts = np.split(values[count:], np.cumsum(sizes)[:-1])
         shapes = [self.shapes[column] for column in self.columns]
         weights = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-        return gradients, [bool(np.isfinite(weight).all()) for weight in weights], weights
+        return Kept(gradients, [bool(np.isfinite(one).all()) for one in weights], weights)
 
     def sampled(self, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Give the samples of all weights."""

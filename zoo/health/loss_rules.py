@@ -1,0 +1,57 @@
+"""Rules of the loss: it jumps, or does not fall."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.health.findings import Finding
+from zoo.health.history import History
+from zoo.health.levels import moves_of, start_of, traction_of
+
+
+def loss_spikes(history: History, *, factor: float = 3.0, count: float = 3) -> Finding | None:
+    """Tell whether the loss changes much from update to update.
+
+    Args:
+        history: What was measured.
+        factor: A spike is this many times the median of the 20 losses before, and the start.
+        count: Number of spikes.
+    """
+    losses, at = history.loss, history.loss_steps
+    start = start_of(losses)
+    spikes = []
+    for index in range(5, len(losses)):
+        usual = np.median(losses[max(0, index - 20) : index])
+        if losses[index] > factor * max(usual, start * 0.5):
+            spikes.append(index)
+    if len(spikes) < count:
+        return None
+    worst = max(spikes, key=lambda index: losses[index])
+    evidence = f"{len(spikes)} losses were far above those before, such as {losses[worst]:.3g}"
+    return Finding("loss_spikes", "warning", None, int(at[spikes[0]]), evidence)
+
+
+def no_traction(
+    history: History, *, fall: float = 0.02, steps: float = 100, update: float = 1e-5
+) -> Finding | None:
+    """Tell whether the loss on the training data does not fall.
+
+    Args:
+        history: What was measured.
+        fall: Share of the first losses by which the last ones are to be lower.
+        steps: Number of steps before anything is said.
+        update: Norm of an update over that of the weights, below which a loss that hardly falls
+            does so by chance.
+    """
+    losses = history.loss
+    if len(losses) < steps or not np.isfinite(losses).all():
+        return None
+    traction = traction_of(history)
+    moved = moves_of(history)
+    typical = float(np.median(moved)) if len(moved) else np.inf
+    if traction >= fall and (typical >= update or traction > 0.2):
+        return None
+    evidence = f"the loss fell by {max(traction, 0):.1%} in {len(losses)} steps"
+    if typical < update:
+        evidence += f"; updates are {typical:.2g} times the weights"
+    return Finding("no_traction", "warning", None, int(history.last_step), evidence)
