@@ -45,7 +45,7 @@ def hypermodel(
 
     Args:
         name: A registered name.
-        input_shape: Shape of an example: height, width and channels of images, or time and features.
+        input_shape: Height, width and channels of images, or time and features of sequences.
         num_classes: Number of classes, for models that classify.
         arguments, fixed, ranges, task, max_parameters: As `tuning.search` takes them.
         **values: Values of the recipe that every trial has, such as `epochs=5`; see `zoo.Recipe`.

@@ -255,8 +255,9 @@ class GradientHealth(keras.callbacks.Callback):
         if self._end_record(step, weights) and self.every > 1:
             return
         scale = float(measured.get("scale", 1.0))
-        norms = [self._spread(self._tap.norms(part)) for part in (gradients, weights)]
-        norms[0] /= scale
+        with np.errstate(all="ignore"):
+            norms = [self._spread(self._tap.norms(part)) for part in (gradients, weights)]
+            norms[0] /= scale
         self._before = (step, norms, weights)
         finite = [np.isfinite(part).all() for part in weights]
         broken = [c for c, good in zip(self._tap.columns, finite, strict=True) if not good]
@@ -270,8 +271,8 @@ class GradientHealth(keras.callbacks.Callback):
             return False
         assert self._tap is not None
         number, norms, old = self._before
-        changes = [new - was for new, was in zip(weights, old, strict=True)]
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        with np.errstate(all="ignore"):  # of what is not finite
+            changes = [new - was for new, was in zip(weights, old, strict=True)]
             ratio = self._tap.norms(changes) / self._tap.norms(old)
         self.history.add(number, norms[0], norms[1], self._spread(ratio))
         self._writer.record(self.history)
