@@ -67,6 +67,16 @@ def test_it_goes_from_fit_to_fit(tmp_path):
     )
 
 
+def test_another_model_begins_anew():
+    monitor = zoo.GradientHealth()
+    one = fitted(net(), [monitor], epochs=2)
+    assert len(monitor.history.loss) == 14
+    one.fit(X, Y, batch_size=16, verbose=0, callbacks=[monitor])
+    assert len(monitor.history.loss) == 21
+    fitted(net(), [monitor], epochs=2)
+    assert len(monitor.history.loss) == 14
+
+
 class Interrupts(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if batch == 3:

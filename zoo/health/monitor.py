@@ -93,7 +93,7 @@ class GradientHealth(keras.callbacks.Callback):
         self.stopped_by: Any = None
         self.bad_batch: Any = None
         self._tap: Tap | None = None
-        self._active = False
+        self._active = self._goes_on = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GradientHealth:
         """Give a fresh monitor with the same arguments, as Keras Tuner wants one for each trial."""
@@ -112,7 +112,7 @@ class GradientHealth(keras.callbacks.Callback):
 
     def go_on_from(self, history: History) -> None:
         """Take what was measured before a training was interrupted; call it before `fit`."""
-        self.history = history
+        self.history, self._goes_on = history, True
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Put the tap into the train step."""
@@ -138,7 +138,9 @@ class GradientHealth(keras.callbacks.Callback):
         for layer in probe.recurrent_layers(self.model):  # whose cells hold the variables
             owners.update({id(variable): layer.name for variable in layer.trainable_variables})
         names = tuple(variable.path for variable in variables)
-        if self.history.variables != names:
+        known = self._goes_on or (self._tap is not None and self._tap.model is self.model)
+        self._goes_on = False
+        if self.history.variables != names or not known:
             self.history = History(
                 variables=names,
                 layers=tuple(owners.get(id(one), self.model.name) for one in variables),
