@@ -217,3 +217,13 @@ def test_gradients_through_time_fade_where_the_cell_forgets():
     assert norms.shape == (20,)
     assert norms[-1] > 1e6 * norms[0]
     assert monitor.history.recurrent == ("cell",)
+
+
+def test_embeddings_get_gradients_of_some_rows():
+    keras.utils.set_random_seed(0)
+    words = [keras.Input((4,), dtype="int32"), layers.Embedding(50, 3, name="words")]
+    model = keras.Sequential([*words, layers.Flatten(), layers.Dense(3, "softmax")])
+    monitor = zoo.GradientHealth()
+    fitted(model, [monitor], x=RNG.integers(0, 50, (104, 4)), epochs=2)
+    assert monitor.history.layers[0] == "words"
+    assert (monitor.history.gradient_norm > 0).all()

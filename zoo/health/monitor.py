@@ -153,7 +153,7 @@ class GradientHealth(keras.callbacks.Callback):
         self._next_look = self.step + 1
         self._next_verdict = self.step + BETWEEN_VERDICTS
         if self._tap is None or self._tap.model is not self.model:
-            self._tap = Tap(self.model, self.every, self._see, self._keep)
+            self._tap = Tap(self.model, self.every, self._see, self._keep, self._give_up)
         self._active = True
         try:
             self._tap.open(self.params)

@@ -43,6 +43,7 @@ class Tap:
         see: Called after each step with the batch, what was measured (arrays on the device: `loss`,
             `finite`, `due`, `values`, and `scale` where the loss is scaled), the logs, and on JAX
             the state.
+        fail: Called with what went wrong where a step cannot be measured.
         keep: Called on JAX with what `values` are on TensorFlow in a step that is not finite.
     """
 
@@ -52,9 +53,10 @@ class Tap:
         every: int,
         see: Callable[[Any, dict[str, Any], dict[str, Any], Any], None],
         keep: Callable[..., None],
+        fail: Callable[[str], None],
     ) -> None:
         self.model, self.every, self.see = model, every, see
-        self._keep = keep
+        self._keep, self.fail = keep, fail
         self._inside: Any = None
         self.shapes: list[tuple[int, ...]] = []  # of each variable
         self.sizes: list[int] = []
@@ -183,7 +185,7 @@ class Tap:
             values = [variable.value for variable in variables]
             scale = getattr(optimizer, "dynamic_scale", None)
             places = [self._places.get(id(variable)) for variable in variables]
-            self._measure(grads, values, places, self._counter.value, scale)
+            self._try_to_measure(grads, values, places, self._counter.value, scale)
             # What was read is let go before the update, which would otherwise copy the weights.
             read = self._measured.get("values")
             with tf.control_dependencies([] if read is None else [read]):
@@ -203,10 +205,18 @@ class Tap:
             scale = getattr(optimizer, "dynamic_scale", None)
             scale = None if scale is None else value_of(scale, state)
             iterations = value_of(self._counter, state)
-            self._measure(grads, values, range(len(values)), iterations, scale)
+            self._try_to_measure(grads, values, range(len(values)), iterations, scale)
             return stateless_apply(state, grads, values)
 
         return with_gradients
+
+    def _try_to_measure(self, *args: Any) -> None:
+        """Measure a step; what fails is said, and does not end the training."""
+        try:
+            self._measure(*args)
+        except Exception as error:  # whatever a layer or an optimizer of anybody's gives
+            self._measured = {}
+            self.fail(f"{type(error).__name__}: {error}")
 
     def _measure(
         self, grads: Any, values: Any, places: Sequence[Any], iterations: Any, scale: Any
@@ -217,7 +227,8 @@ class Tap:
         if not used:
             return
         self.columns = [column for column, _, _ in used]
-        dense = [getattr(gradient, "values", gradient) for _, gradient, _ in used]
+        # Of embeddings TensorFlow gives some rows alone.
+        dense = [ops.convert_to_tensor(gradient) for _, gradient, _ in used]
         weights = [value for _, _, value in used]
         updates = self._inner.gradient_accumulation_steps or 1  # steps an update
         phase = iterations % (self.every * updates)
