@@ -4,7 +4,7 @@ python benchmarks/health.py record                  (some 8 minutes a seed on tw
 python benchmarks/health.py record --loss-scale 100 --half "held out" --seed 0   (and 0.001)
 python benchmarks/health.py judge                   (seconds; results/health.json)
 python benchmarks/health.py judge --half tuned      (results/health_tuned.json)
-python benchmarks/health.py nan                     (6 minutes; results/health_nan.json)
+python benchmarks/health.py nan                     (8 minutes; results/health_nan.json)
 
 The corpus (health_corpus.py) has runs of 200 steps that are healthy or sick by construction.
 health_judging.py says which of them truly are, by what was measured apart from the monitor; where
@@ -91,16 +91,48 @@ def judge_runs(folder: Path, seeds: Sequence[int], half: str) -> None:
 
 
 def changes(folder: Path, seeds: Sequence[int], half: str, loss_scale: float) -> dict[str, Any]:
-    """Compare the alarms of the same runs with their losses multiplied."""
-    compared, changed = 0, []
+    """Compare the alarms of runs with those of the same runs with another factor of the loss.
+
+    Once the records are multiplied; once the run is trained so, where that was recorded. Then
+    rounding differs, and trainings that jump about go another way.
+    """
+    row: dict[str, Any] = {"factor": loss_scale, "records": 0, "records changed": 0}
+    compared, changed, other = 0, [], 0
     for seed in seeds:
         plain = {one["key"]: one for one in recorded(_folder(folder, seed), _half(half))}
+        for entry in plain.values():
+            row["records"] += 1
+            row["records changed"] += _alarms(entry) != _alarms(multiplied(entry, loss_scale))
         for entry in recorded(_folder(folder, seed, loss_scale), _half(half)):
             before, after = _alarms(plain[entry["key"]]), _alarms(entry)
             compared += 1
+            other += bool(before) != bool(after)
             if before != after:
                 changed.append(f"{entry['key']}: {before} became {after}")
-    return {"factor": loss_scale, "runs": compared, "changed": len(changed), "which": changed}
+    return row | {
+        "trained so": compared,
+        "other findings": len(changed),
+        "alarm or none": other,
+        "which": changed,
+    }
+
+
+def multiplied(entry: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """Multiply what a record holds of the loss and its gradients."""
+
+    def times(values: Any) -> Any:
+        if isinstance(values, list):
+            return [times(value) for value in values]
+        return factor * float(values)  # NaN is a word there
+
+    history = dict(entry["history"])
+    for name in ("loss", "gradient_norm"):
+        history[name] = times(history[name])
+    through_time = history["time_gradients"].items()
+    history["time_gradients"] = {
+        layer: {**one, "norms": times(one["norms"])} for layer, one in through_time
+    }
+    return {**entry, "history": history}
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """What the monitor says of faults that research tools report, and once they are mended.
 
-python benchmarks/health_faults.py        (2 minutes on two cores)
+python benchmarks/health_faults.py        (1 minute on two cores)
 
 The faults are written anew from what is published of AUTOTRAINER (Zhang et al., ICSE 2021), whose
 five problems are vanishing and exploding gradients, dying ReLU, oscillating loss and slow

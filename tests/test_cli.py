@@ -152,7 +152,7 @@ def test_a_verifier_is_trained_exported_and_searched(tmp_path, digits):
     trained = keras_zoo(*train, *task, "--directory", str(tmp_path / "run"))
     assert trained.returncode == 0, trained.stderr
     assert all(f"test {rate}: 0." in trained.stdout for rate in ("auc", "eer", "far", "tar"))
-    pictures = {"learning_curves", "roc_curve", "distances", "mistakes", "embeddings"}
+    pictures = {"learning_curves", "roc_curve", "distances", "mistakes", "embeddings", "health"}
     assert {path.stem for path in (tmp_path / "run").glob("*.png")} == pictures
     exported = keras_zoo("export", str(tmp_path / "run"), str(tmp_path / "served"))
     assert exported.returncode == 0, exported.stderr

@@ -223,9 +223,10 @@ def test_nothing_is_left_of_a_study_that_failed(tmp_path):
         ("optimizers", dict(names="sgd"), "`names` must be a list of names, received 'sgd'"),
         ("optimizers", dict(names=("adamm",)), "Did you mean 'adam"),
         ("batch_norm", dict(num_layers=1), "`num_layers` must be an integer of at least 2"),
-        ("depth", dict(depths=(0,)), "an integer of at least 1, received 0"),
+        ("depth", dict(depths=(0, 2)), "an integer of at least 1, received 0"),
+        ("depth", dict(depths=(3, 3)), "`depths` must be two different integers or more"),
         ("sharing", dict(examples=(5000,)), "`examples` must be from 20 to 1258"),
-        ("recurrent", dict(lengths=(1,)), "`lengths` must be at least 2, received 1"),
+        ("recurrent", dict(lengths=(1, 5)), "each at least 2, received "),
         ("pooling", dict(rounds=0), "`rounds` must be an integer of at least 1"),
         ("pooling", dict(seed=-1), "`seed` must be an integer of at least 0"),
     ],
@@ -246,10 +247,10 @@ def test_the_command_studies_lists_and_refuses(tmp_path, capsys):
     assert code == 0
     assert [line.split()[0] for line in listed.splitlines()] == list(zoo.studies.STUDIES)
     options = ("--epochs", "1", "--seeds", "1", "--directory", str(tmp_path / "new"))
-    code, shown, _ = keras_zoo("depth", "--argument", "depths=[1]", *options)
+    code, shown, _ = keras_zoo("depth", "--argument", "depths=[1, 2]", *options)
     assert code == 0
     lines = shown.splitlines()
-    assert lines[0].startswith("1/3  sigmoid, 1, seed 0: ")
+    assert lines[0].startswith("1/6  sigmoid, 1, seed 0: ")
     assert any("It held. Measured: " in line or "It did not hold." in line for line in lines)
     assert lines[-1] == f"written to {tmp_path / 'new'}"
     assert "Did you mean 'depth'" in keras_zoo("dept")[2]

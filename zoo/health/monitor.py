@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from zoo.arguments import integer, one_of
 from zoo.health import probe
@@ -230,8 +229,8 @@ class GradientHealth(keras.callbacks.Callback):
         if self._examples is None:
             self._examples = first_examples(batch)
             history.batch_size = size_of(batch)
-        loss = measured["loss"] if "loss" in measured else logs.get("loss", math.nan)
-        loss = float(np.mean(ops.convert_to_numpy(loss)))
+        # Keras's `convert_to_numpy` takes longer than the rest of this.
+        loss = float(measured["loss"] if "loss" in measured else logs.get("loss", math.nan))
         history.add_loss(loss)
         is_finite = bool(measured.get("finite", True))
         if not is_finite and math.isfinite(loss) and "scale" in measured:
@@ -252,7 +251,7 @@ class GradientHealth(keras.callbacks.Callback):
     def _record(self, step: int, measured: dict[str, Any]) -> None:
         """Take the samples of a step; with those of the next one they tell its update."""
         assert self._tap is not None
-        samples = ops.convert_to_numpy(measured["values"]).astype(np.float64)
+        samples = np.asarray(measured["values"]).astype(np.float64)
         gradients, weights = self._tap.split(samples)
         if self._end_record(step, weights) and self.every > 1:
             return
@@ -301,7 +300,7 @@ class GradientHealth(keras.callbacks.Callback):
 
     def _look(self, step: int) -> None:
         """Look at the units, and at gradients through time."""
-        self._next_look = max(step + BETWEEN_LOOKS, step * 3 // 2)
+        self._next_look = max(step + BETWEEN_LOOKS, step * 2)
         if self._examples is None:
             return
         assert self._tap is not None

@@ -82,7 +82,7 @@ def first_broken_layer(model: keras.Model, weights: Any, x: Any) -> str | None:
             broken.append(layer.name)
 
     with watching_calls(leaf_layers(model), see):
-        model.stateless_call(*weights, x, training=True)
+        model.stateless_call(*weights, x, **_training(model, True))
     return broken[0] if broken else None
 
 
@@ -110,8 +110,13 @@ def look_at_units(model: keras.Model, weights: Any, x: Any) -> dict[str, tuple[s
     ends = {model.layers[-1].name, *(getattr(model, "output_names", None) or ())}
     judged = [one for one in leaf_layers(model) if activation_of(one) and one.name not in ends]
     with watching_calls(judged, see):
-        model.stateless_call(*weights, x, training=False)
+        model.stateless_call(*weights, x, **_training(model, False))
     return found
+
+
+def _training(model: keras.Model, value: bool) -> dict[str, bool]:
+    """Give the argument `training` to a model whose `call` takes it."""
+    return {"training": value} if model._call_has_training_arg else {}
 
 
 def _shares(kind: str, values: np.ndarray) -> tuple[float, float]:
@@ -142,7 +147,7 @@ def _gradient_of_input(
     shapes: list[Any] = []
     weights = (state["trainable"], state["non_trainable"])
     with watching_calls([layer], lambda _, inputs, __: shapes.append((inputs.shape, inputs.dtype))):
-        model.stateless_call(*weights, x, training=False)
+        model.stateless_call(*weights, x, **_training(model, False))
     if len(shapes) != 1:  # called several times, as a shared layer is
         return None
     shape, dtype = shapes[0]
@@ -155,7 +160,7 @@ def _gradient_of_input(
 
         layer.call = nudged
         try:
-            outputs, _ = model.stateless_call(*weights, x, training=False)
+            outputs, _ = model.stateless_call(*weights, x, **_training(model, False))
         finally:
             del layer.call
         value, _ = model.stateless_compute_loss(

@@ -15,9 +15,10 @@ from zoo.arguments import activation
 from zoo.studies.drawing import COLOURS, colours, curves, dots
 from zoo.studies.images import JUDGED, digits
 from zoo.studies.nets import (
+    RELATIVE,
     Net,
     Trained,
-    add_measure,
+    add_times,
     check_amounts,
     check_names,
     interleaved,
@@ -44,8 +45,9 @@ HOW = """\
 The slopes come from Keras's automatic differentiation, at {points} points from -4 to 4. The time
 is that of a pass forward and back through the activation of a million numbers, with the little
 that the pass needs besides: `linear`, which does nothing, shows how much that is. Passes of all
-activations take turns; each figure is the median of {rounds} passes, in {blocks} blocks. The net
-is `zoo.create('mlp', input_shape=(8, 8, 1), hidden_units=(64,) * 4, batch_norm=False,
+activations take turns, {rounds} in a block, of which the median counts; there are {blocks}
+blocks. The relative time is that over the first activation's in the same block. The net is
+`zoo.create('mlp', input_shape=(8, 8, 1), hidden_units=(64,) * 4, batch_norm=False,
 activation=...)`, trained by `zoo.Recipe(epochs={epochs}, batch_size=32)`.
 """
 
@@ -118,7 +120,7 @@ def activations(
         table.insert(0, LARGEST, [slopes.max() for _, slopes in drawn.values()])
         table.insert(1, AT_END, [slopes[-1] for _, slopes in drawn.values()])
         passes = {name: _pass_of(name) for name in names}
-        add_measure(table, TIME, interleaved(passes, blocks=blocks, rounds=rounds))
+        add_times(table, TIME, interleaved(passes, blocks=blocks, rounds=rounds))
         amounts = dict(points=POINTS, blocks=blocks, rounds=rounds, epochs=epochs)
         how = HOW.format(**amounts) + JUDGED
         figure = _picture(x, drawn, table, trained)
@@ -158,7 +160,7 @@ def _weights_through(name: str, x: np.ndarray, learning_rate: float) -> keras.Mo
 def held(table: pd.DataFrame) -> list[Claim]:
     """Hold what books say of activations against the table."""
     curved = table.drop(["linear", "relu"], errors="ignore")
-    cheapest = curved[TIME].idxmin() if len(curved) else None
+    cheapest = curved[RELATIVE].idxmin() if len(curved) else None
     worst = table.drop("linear", errors="ignore")["accuracy"].idxmin() if len(curved) else None
     sayings = (
         Saying("The slope of sigmoid is never above a quarter.", LARGEST, 0.2501, "sigmoid"),
@@ -166,8 +168,8 @@ def held(table: pd.DataFrame) -> list[Claim]:
         Saying(f"Sigmoid is flat at {ENDS:g}: its slope is below 0.02.", AT_END, 0.02, "sigmoid"),
         Saying("So is tanh.", AT_END, 0.02, "tanh"),
         Saying(f"ReLU is not: its slope at {ENDS:g} is still above 0.99.", AT_END, "relu", 0.99),
-        Saying("ReLU costs least of all that bend.", TIME, cheapest, "relu"),
-        Saying("GELU costs more than ReLU.", TIME, "gelu", "relu"),
+        Saying("ReLU costs least of all that bend.", RELATIVE, cheapest, "relu"),
+        Saying("GELU costs more than ReLU.", RELATIVE, "gelu", "relu"),
         Saying("A net learns faster with ReLU than with sigmoid.", "loss", "sigmoid", "relu"),
         Saying("It learns faster with tanh than with sigmoid.", "loss", "sigmoid", "tanh"),
         Saying("GELU is more accurate than ReLU.", "accuracy", "gelu", "relu"),

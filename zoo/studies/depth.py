@@ -9,10 +9,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from zoo.arguments import integers
 from zoo.studies.drawing import bands, colours, in_percent
 from zoo.studies.images import JUDGED, digits
-from zoo.studies.nets import RATIO, Net, Trained, check_amounts, summary, train_nets
+from zoo.studies.nets import RATIO, Net, Trained, check_amounts, check_sizes, summary, train_nets
 from zoo.studies.study import Claim, Saying, Study, empty_folder, judged, study, write_study
 
 SIGMOID, RELU, SKIPPED = "sigmoid", "ReLU", "ReLU, skips"
@@ -50,7 +49,7 @@ def depth(
 
     Args:
         directory: As `activations` takes it.
-        depths: Numbers of hidden layers.
+        depths: Numbers of hidden layers, two at least.
         epochs, seeds, seed, verbose: As `activations` takes them.
 
     Returns:
@@ -67,11 +66,11 @@ def depth(
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     found = depth(folder, depths=(1,), epochs=1, seeds=1, verbose=0)
-        >>> found.table.index.tolist()
-        [('sigmoid', 1), ('ReLU', 1), ('ReLU, skips', 1)]
+        ...     found = depth(folder, depths=(1, 2), epochs=1, seeds=1, verbose=0)
+        >>> found.table.index.tolist()[:3]
+        [('sigmoid', 1), ('sigmoid', 2), ('ReLU', 1)]
     """
-    depths = sorted(set(integers("depths", depths)))
+    depths = check_sizes("depths", depths, minimum=1)
     check_amounts(epochs, seeds, seed)
     with empty_folder(directory) as folder:
         data = digits()

@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 
 import zoo
-from zoo.arguments import MAX_SEED, integer
+from zoo.arguments import MAX_SEED, integer, integers
 from zoo.health.history import kernels
 from zoo.health.tap import BACKENDS
 from zoo.studies.study import HIGHEST, LOWEST, named
 from zoo.training.fit import compile_model, fit_model
 
-RATIO = "first over last gradient"  # how the measure is called
+# What measures are called.
+RATIO, RELATIVE = "first over last gradient", "relative time"
 # What each epoch of a training counts for that ended with a value that is not finite.
 DIVERGED = {"loss": math.inf, "val_loss": math.inf, "accuracy": 0.0, "val_accuracy": 0.0}
 
@@ -100,6 +101,17 @@ def check_names(names: Any, check: Callable[[str, Any], Any]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def check_sizes(name: str, value: Any, minimum: int) -> list[int]:
+    """Check some sizes to compare: two different ones at least; gives them in order."""
+    sizes = sorted(set(integers(name, value)))
+    if len(sizes) < 2 or sizes[0] < minimum:
+        raise ValueError(
+            f"`{name}` must be two different integers or more, each at least {minimum}, "
+            f"received {value!r}."
+        )
+    return sizes
+
+
 def train_nets(
     nets: Sequence[Net], *, seeds: int, seed: int, verbose: int | str, watched: bool = False
 ) -> list[Trained]:
@@ -156,6 +168,17 @@ def add_measure(table: pd.DataFrame, name: str, values: Mapping[Any, Sequence[fl
     """Add a measure to a table, whose rows have several values each."""
     for end, of in (("", statistics.fmean), (LOWEST, min), (HIGHEST, max)):
         table[name + end] = [of(values[row]) for row in table.index]
+
+
+def add_times(table: pd.DataFrame, name: str, times: Mapping[Any, Sequence[float]]) -> None:
+    """Add times to a table, also over those of the first row in the same block."""
+    add_measure(table, name, times)
+    first = times[table.index[0]]
+    relative = {
+        row: [one / other for one, other in zip(found, first, strict=True)]
+        for row, found in times.items()
+    }
+    add_measure(table, RELATIVE, relative)
 
 
 def interleaved(

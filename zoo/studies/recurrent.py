@@ -12,9 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import zoo
-from zoo.arguments import integers
 from zoo.studies.drawing import bands, colours, curves
-from zoo.studies.nets import RATIO, Net, Trained, check_amounts, summary, train_nets
+from zoo.studies.nets import RATIO, Net, Trained, check_amounts, check_sizes, summary, train_nets
 from zoo.studies.study import Claim, Saying, Study, empty_folder, judged, study, write_study
 
 CELLS = ("simple", "gru", "lstm")
@@ -51,7 +50,7 @@ def recurrent(
 
     Args:
         directory: As `activations` takes it.
-        lengths: Steps of the sequences, each at least 2.
+        lengths: Steps of the sequences, two lengths at least, each of 2 steps or more.
         examples: Number of sequences to learn from.
         epochs, seeds, seed, verbose: As `activations` takes them.
 
@@ -71,13 +70,11 @@ def recurrent(
         >>> import tempfile
         >>> amounts = dict(examples=64, epochs=1, seeds=1, verbose=0)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     found = recurrent(folder, lengths=(4,), **amounts)
-        >>> found.table["parameters"].tolist()
+        ...     found = recurrent(folder, lengths=(2, 4), **amounts)
+        >>> found.table["parameters"].tolist()[:3]
         [1153, 3489, 4513]
     """
-    lengths = sorted(set(integers("lengths", lengths)))
-    if lengths[0] < 2:
-        raise ValueError(f"`lengths` must be at least 2, received {lengths[0]}.")
+    lengths = check_sizes("lengths", lengths, minimum=2)
     check_amounts(epochs, seeds, seed, examples=examples)
     with empty_folder(directory) as folder:
         recipe = dict(optimizer="adam", learning_rate=5e-3, global_clipnorm=1.0, batch_size=64)
