@@ -227,3 +227,20 @@ def test_embeddings_get_gradients_of_some_rows():
     fitted(model, [monitor], x=RNG.integers(0, 50, (104, 4)), epochs=2)
     assert monitor.history.layers[0] == "words"
     assert (monitor.history.gradient_norm > 0).all()
+
+
+@pytest.mark.skipif(IS_JAX, reason="its own train step is TensorFlow's")
+@pytest.mark.parametrize("given", [0.5, [0.25, 0.75]], ids=["number", "vector"])
+def test_a_train_step_may_tell_any_loss(given):
+    class Own(keras.Model):
+        def train_step(self, data):
+            logs = super().train_step(data)
+            self._loss_tracker.update_state(given)
+            return logs
+
+    inner = net()
+    model = Own(inner.inputs, inner.outputs)
+    model.compile("adam", LOSS)
+    monitor = zoo.GradientHealth()
+    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[monitor])
+    np.testing.assert_allclose(monitor.history.loss, 0.5)

@@ -157,7 +157,7 @@ class Tap:
 
     def _with_loss(self, update_state: Any) -> Any:
         def with_loss(values: Any, *args: Any, **kwargs: Any) -> Any:
-            self._measured["loss"] = ops.mean(values) if len(values.shape) else values
+            self._measured["loss"] = ops.mean(values)
             return update_state(values, *args, **kwargs)
 
         return with_loss
