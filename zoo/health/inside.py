@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zoo.health.tap import Tap
 
 SAMPLE = 1024  # values of each variable that norms are taken of
+LARGE = 2**15  # values of a gradient; of more, some tell whether it is finite
 
 
 def stride_of(size: int) -> int:
@@ -24,14 +25,17 @@ def stride_of(size: int) -> int:
     return stride
 
 
-def all_finite(gradients: Sequence[Any]) -> Any:
-    """Tell whether all gradients are finite, by sums of those of one shape together.
+def all_finite(tensors: Sequence[Any]) -> Any:
+    """Tell whether all tensors are finite, by sums of those of one shape together.
 
-    NaN and infinite values stay so in a sum, and a pass over the memory is all that it takes.
+    NaN and infinite values stay so in a sum, and a pass over the memory is all that it takes. Of
+    large ones it takes values of all rows and columns: a NaN that goes back fills one of these.
     """
     alike: dict[Any, list[Any]] = defaultdict(list)
-    for gradient in gradients:
-        alike[tuple(gradient.shape), gradient.dtype].append(gradient)
+    for tensor in tensors:
+        size = math.prod(tensor.shape)
+        some = _flat(tensor)[:: stride_of(size)] if size > LARGE else tensor
+        alike[tuple(some.shape), some.dtype].append(some)
     totals = [ops.cast(ops.sum(_added(same)), "float32") for same in alike.values()]
     return ops.all(ops.isfinite(ops.stack(totals)))
 
@@ -45,84 +49,126 @@ def _added(tensors: Sequence[Any]) -> Any:
 
 
 class Inside:
-    """What is read of gradients and weights before an update: one vector, in one of three branches.
+    """What is read of gradients and weights before an update: vectors, in one of three branches.
 
     Nothing in most steps; samples of all gradients, then of all weights, in a step that is due;
     and in one that is not finite a flag for each gradient that is, then all weights (where XLA
     compiles TensorFlow's step flags, too, and zeros).
 
+    In TensorFlow's plain graphs there is a vector of each kind, so that the weights, which an
+    update has to wait for, wait for the loss and not for the gradients.
+
     Args:
-        tap: Knows the strides of the samples.
+        tap: Knows the model.
         keep: Called with the third vector on JAX, where all branches have one shape.
     """
 
     def __init__(self, tap: Tap, keep: Callable[[Any], None]) -> None:
         self.tap, self.keep = tap, keep
-        self._functions: list[Any] = []
 
     def __call__(
         self, is_due: Any, is_good: Any, gradients: Sequence[Any], weights: Sequence[Any]
     ) -> Any:
-        """Give the vector."""
-        branch = ops.where(is_good, ops.cast(is_due, "int32"), 2)
+        """Give both kinds as one vector, on JAX and in a step that XLA compiles."""
+        branch = _branch(is_due, is_good)
+        tensors = [*gradients, *weights]
         if keras.backend.backend() == "jax":
             import jax
 
-            branches = [self._nothing, self._samples, self._call]
-            return jax.lax.switch(branch, branches, *gradients, *weights)
-        return self._case(branch, [*gradients, *weights])
-
-    def _case(self, branch: Any, tensors: Sequence[Any]) -> Any:
-        """Do as `tf.switch_case` does, but as one operation.
-
-        That one would make an operation of each tensor and of each step of the branches that are
-        not taken, each of which takes its time.
-        """
-        import tensorflow as tf
-
-        tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
-        is_compiled = bool(self.tap.model.jit_compile)
-        last = self._flags if is_compiled else self._all  # XLA wants one shape
-        branches = [self._nothing if is_compiled else self._empty, self._samples, last]
-        if tf.executing_eagerly():
-            return branches[int(branch)](*tensors)
-        if not self._functions:
-            self._functions = [tf.function(one, autograph=False) for one in branches]
-        specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
-        concrete = [one.get_concrete_function(*specs) for one in self._functions]
-        return tf.raw_ops.StatelessCase(
-            branch_index=branch, input=tensors, Tout=[tf.float32], branches=concrete
-        )[0]
-
-    def _empty(self, *tensors: Any) -> Any:
-        return ops.zeros((0,), "float32")
-
-    def _nothing(self, *tensors: Any) -> Any:
-        strides = self._strides(tensors)
-        sizes = [math.prod(tensor.shape) for tensor in tensors]
-        count = sum(-(-size // by) for size, by in zip(sizes, strides, strict=True))
-        return ops.zeros((count,), "float32")
-
-    def _samples(self, *tensors: Any) -> Any:
-        strides = self._strides(tensors)
-        return _joined([_flat(one)[::by] for one, by in zip(tensors, strides, strict=True)])
-
-    def _strides(self, tensors: Sequence[Any]) -> list[int]:
-        return [stride_of(math.prod(tensor.shape)) for tensor in tensors]
-
-    def _all(self, *tensors: Any) -> Any:
-        gradients, weights = tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
-        return _joined([_are_finite(gradients), *map(_flat, weights)])
-
-    def _flags(self, *tensors: Any) -> Any:
-        rest = self._nothing(*tensors)[len(tensors) :]
-        return _joined([_are_finite(tensors), rest])
+            return jax.lax.switch(branch, [_nothing, _samples, self._call], *tensors)
+        return _case(branch, tensors, [_nothing, _samples, _flags])
 
     def _call(self, *tensors: Any) -> Any:
         import jax
 
-        jax.debug.callback(self.keep, self._all(*tensors))
-        return self._nothing(*tensors)
+        count = len(tensors) // 2
+        everything = [_are_finite(tensors[:count]), *map(_flat, tensors[count:])]
+        jax.debug.callback(self.keep, _joined(everything))
+        return _nothing(*tensors)
+
+
+def of_gradients(is_due: Any, is_good: Any, gradients: Sequence[Any]) -> Any:
+    """Give nothing, samples or flags of TensorFlow's gradients."""
+    return _case(_branch(is_due, is_good), gradients, [_empty, _samples, _all_flags])
+
+
+def of_weights(is_due: Any, is_good: Any, variables: Sequence[Any]) -> Any:
+    """Give nothing, samples or all values of TensorFlow's variables.
+
+    Only the branch that is taken reads them: to read them in each step takes its time, and a value
+    that is held would be copied by its update.
+    """
+    import tensorflow as tf
+
+    variables = [getattr(variable, "_value", variable) for variable in variables]
+
+    def reading(do: Callable[..., Any]) -> Callable[..., Any]:
+        def with_values(*handles: Any) -> Any:
+            pairs = zip(handles, variables, strict=True)
+            read = [tf.raw_ops.ReadVariableOp(resource=h, dtype=v.dtype) for h, v in pairs]
+            return do(*(tf.ensure_shape(r, v.shape) for r, v in zip(read, variables, strict=True)))
+
+        return with_values
+
+    handles = [variable.handle for variable in variables]
+    branches = [_empty, reading(_samples), reading(_all)]
+    return _case(_branch(is_due, is_good), handles, branches, tf.raw_ops.Case)
+
+
+def _branch(is_due: Any, is_good: Any) -> Any:
+    return ops.where(is_good, ops.cast(is_due, "int32"), 2)
+
+
+def _case(
+    branch: Any,
+    tensors: Sequence[Any],
+    branches: Sequence[Callable[..., Any]],
+    operation: Any = None,
+) -> Any:
+    """Do as `tf.switch_case` does, but as one operation.
+
+    That one would make an operation of each tensor and of each step of the branches that are not
+    taken, each of which takes its time.
+    """
+    import tensorflow as tf
+
+    tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
+    if tf.executing_eagerly():
+        return branches[int(branch)](*tensors)
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
+    return (operation or tf.raw_ops.StatelessCase)(
+        branch_index=branch,
+        input=tensors,
+        Tout=[tf.float32],
+        branches=[
+            tf.function(one, autograph=False).get_concrete_function(*specs) for one in branches
+        ],
+    )[0]
+
+
+def _empty(*_: Any) -> Any:
+    return ops.zeros((0,), "float32")
+
+
+def _nothing(*tensors: Any) -> Any:
+    sizes = [math.prod(tensor.shape) for tensor in tensors]
+    return ops.zeros((sum(-(-size // stride_of(size)) for size in sizes),), "float32")
+
+
+def _samples(*tensors: Any) -> Any:
+    return _joined([_flat(one)[:: stride_of(math.prod(one.shape))] for one in tensors])
+
+
+def _all(*tensors: Any) -> Any:
+    return _joined([_flat(tensor) for tensor in tensors])
+
+
+def _all_flags(*tensors: Any) -> Any:
+    return ops.cast(_are_finite(tensors), "float32")
+
+
+def _flags(*tensors: Any) -> Any:
+    return _joined([_are_finite(tensors), _nothing(*tensors)[len(tensors) :]])
 
 
 def _are_finite(tensors: Sequence[Any]) -> Any:

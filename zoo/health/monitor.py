@@ -251,7 +251,10 @@ class GradientHealth(keras.callbacks.Callback):
     def _record(self, step: int, measured: dict[str, Any]) -> None:
         """Take the samples of a step; with those of the next one they tell its update."""
         assert self._tap is not None
-        samples = np.asarray(measured["values"]).astype(np.float64)
+        values = self._tap.read(measured)
+        if values is None:
+            return
+        samples = values.astype(np.float64)
         gradients, weights = self._tap.split(samples)
         if self._end_record(step, weights) and self.every > 1:
             return
@@ -329,14 +332,15 @@ class GradientHealth(keras.callbacks.Callback):
             import jax
 
             jax.effects_barrier()
-        elif "values" in measured:
-            self._keep(measured["values"])
+        else:
+            self._kept = self._tap.read(measured)
         self.bad_batch = as_arrays(batch)
-        kept = None if self._kept is None else self._tap.unpack(self._kept)
+        now = self._weights()
+        kept = None if self._kept is None else self._tap.unpack(self._kept, now[0])
         if kept and kept.weights is not None:
             self._end_record(step, self._tap.sampled(kept.weights))
         x = self.bad_batch[0] if self.bad_batch else None
-        found = first_broken(self._tap, self.history, self._weights(), x, kept, loss_is_finite)
+        found = first_broken(self._tap, self.history, now, x, kept, loss_is_finite)
         self.history.non_finite = dataclasses.replace(found, step=step)
         self._writer.batch(self.bad_batch)
 

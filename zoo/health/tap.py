@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from zoo.health.inside import Inside, all_finite, stride_of
+from zoo.health.inside import Inside, all_finite, of_gradients, of_weights, stride_of
 
 ENTRY = "zoo_health"  # in the logs, between the train step and the train function
 BACKENDS = ("tensorflow", "jax")
@@ -26,7 +26,8 @@ BACKENDS = ("tensorflow", "jax")
 class Kept:
     """What a step that was not finite gave: which gradients and weights were, and the weights.
 
-    The weights are those before the step, and `None` where XLA compiles TensorFlow's step.
+    The weights are those before the step, and `None` where XLA compiles TensorFlow's step and
+    where the loss was finite.
     """
 
     finite_gradients: list[bool]
@@ -41,8 +42,8 @@ class Tap:
         model: A compiled and built model.
         every: Number of updates from one record to the next.
         see: Called after each step with the batch, what was measured (arrays on the device: `loss`,
-            `finite`, `due`, `values`, and `scale` where the loss is scaled), the logs, and on JAX
-            the state.
+            `finite`, `due`, what `read` takes, and `scale` where the loss is scaled), the logs,
+            and on JAX the state.
         fail: Called with what went wrong where a step cannot be measured.
         keep: Called on JAX with what `values` are on TensorFlow in a step that is not finite.
     """
@@ -80,17 +81,32 @@ class Tap:
         parts = np.split(samples, np.cumsum(sizes * 2)[:-1])
         return parts[: len(sizes)], parts[len(sizes) :]
 
-    def unpack(self, values: np.ndarray) -> Kept:
-        """Read what a step that was not finite gave."""
+    def unpack(self, values: np.ndarray, weights_now: Sequence[Any]) -> Kept:
+        """Read what a step that was not finite gave; `weights_now` are those after it."""
         count = len(self.columns)
         gradients = values[:count].astype(bool).tolist()
         sizes = [self.sizes[column] for column in self.columns]
-        if len(values) != count + sum(sizes):
-            return Kept(gradients, values[count : 2 * count].astype(bool).tolist(), None)
-        parts = np.split(values[count:], np.cumsum(sizes)[:-1])
-        shapes = [self.shapes[column] for column in self.columns]
-        weights = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-        return Kept(gradients, [bool(np.isfinite(one).all()) for one in weights], weights)
+        rest = values[count:]
+        if len(rest) == sum(sizes):
+            parts = np.split(rest, np.cumsum(sizes)[:-1])
+            shapes = [self.shapes[column] for column in self.columns]
+            weights = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+            return Kept(gradients, [bool(np.isfinite(one).all()) for one in weights], weights)
+        if self.model.jit_compile:
+            return Kept(gradients, rest[:count].astype(bool).tolist(), None)
+        if getattr(self._inner, "global_clipnorm", None):  # which spreads NaN to all
+            return Kept(gradients, [True] * count, None)
+        # An update by a finite gradient leaves a weight that is not finite as it was.
+        now = [bool(ops.all(ops.isfinite(weights_now[column]))) for column in self.columns]
+        pairs = zip(gradients, now, strict=True)
+        return Kept(gradients, [is_now or not gradient for gradient, is_now in pairs], None)
+
+    @staticmethod
+    def read(measured: Mapping[str, Any]) -> np.ndarray | None:
+        """Give what was read in a step as one vector: of gradients, then of weights."""
+        if "weights" in measured:
+            return np.concatenate([measured["gradients"].numpy(), measured["weights"].numpy()])
+        return np.asarray(measured["values"]) if "values" in measured else None
 
     def sampled(self, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Give the samples of all weights."""
@@ -185,9 +201,9 @@ class Tap:
             values = [variable.value for variable in variables]
             scale = getattr(optimizer, "dynamic_scale", None)
             places = [self._places.get(id(variable)) for variable in variables]
-            self._try_to_measure(grads, values, places, self._counter.value, scale)
+            self._try_to_measure(grads, values, places, self._counter.value, scale, variables)
             # What was read is let go before the update, which would otherwise copy the weights.
-            read = self._measured.get("values")
+            read = self._measured.get("weights", self._measured.get("values"))
             with tf.control_dependencies([] if read is None else [read]):
                 return apply(grads, variables)
 
@@ -219,7 +235,13 @@ class Tap:
             self.fail(f"{type(error).__name__}: {error}")
 
     def _measure(
-        self, grads: Any, values: Any, places: Sequence[Any], iterations: Any, scale: Any
+        self,
+        grads: Any,
+        values: Any,
+        places: Sequence[Any],
+        iterations: Any,
+        scale: Any,
+        variables: Sequence[Any] | None = None,
     ) -> None:
         """Measure a step before its update; `places` are the variables' columns."""
         rows = zip(places, grads, values, strict=True)
@@ -239,10 +261,15 @@ class Tap:
         found["finite"], found["due"] = all_finite(dense), due
         if scale is not None:
             found["scale"] = ops.convert_to_tensor(scale)
-        is_good = found["finite"]
-        if "loss" in found:
-            is_good = ops.logical_and(is_good, ops.all(ops.isfinite(found["loss"])))
-        found["values"] = self._inside(due, is_good, dense, weights)
+        has_loss = ops.isfinite(found["loss"]) if "loss" in found else ops.equal(0, 0)
+        is_good = ops.logical_and(found["finite"], has_loss)
+        if variables is None or self.model.jit_compile:
+            found["values"] = self._inside(due, is_good, dense, weights)
+            return
+        found["gradients"] = of_gradients(due, is_good, dense)
+        watched = [variable for variable in variables if id(variable) in self._places]
+        by_column = {self._places[id(variable)]: variable for variable in watched}
+        found["weights"] = of_weights(due, has_loss, [by_column[c] for c in self.columns])
 
     def _watched(self, function: Any) -> Any:
         """Make a train function that goes step by step, and takes out what was measured."""
