@@ -28,16 +28,19 @@ def stride_of(size: int) -> int:
 def all_finite(tensors: Sequence[Any]) -> Any:
     """Tell whether all tensors are finite, by sums of those of one shape together.
 
-    NaN and infinite values stay so in a sum, and a pass over the memory is all that it takes. Of
-    large ones it takes values of all rows and columns: a NaN that goes back fills one of these.
+    NaN and infinite values stay so in a sum, and a pass over the memory is all that it takes.
     """
     alike: dict[Any, list[Any]] = defaultdict(list)
     for tensor in tensors:
-        size = math.prod(tensor.shape)
-        some = _flat(tensor)[:: stride_of(size)] if size > LARGE else tensor
-        alike[tuple(some.shape), some.dtype].append(some)
+        alike[tuple(tensor.shape), tensor.dtype].append(tensor)
     totals = [ops.cast(ops.sum(_added(same)), "float32") for same in alike.values()]
     return ops.all(ops.isfinite(ops.stack(totals)))
+
+
+def crossed(gradient: Any) -> Any:
+    """Give of a large gradient values of all rows and columns: a NaN that goes back fills one."""
+    size = math.prod(gradient.shape)
+    return _flat(gradient)[:: stride_of(size)] if size > LARGE else gradient
 
 
 def _added(tensors: Sequence[Any]) -> Any:

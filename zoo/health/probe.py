@@ -33,6 +33,29 @@ def leaf_layers(model: keras.Model) -> list[keras.Layer]:
     return [layer for key, layer in found.items() if key not in cells]
 
 
+def first_weights(layer: keras.Layer) -> list[Any]:
+    """Give the trainable weights that meet a model's inputs, with no others before them.
+
+    Where one of these is not finite and an activation hides it, no gradient goes back to tell.
+    """
+    inner = getattr(layer, "_functional", None) or layer
+    if isinstance(inner, keras.Function):
+        later: set[int] = set()  # operations that are after some weights
+        found: list[Any] = []
+        for operation in inner.operations:
+            parents = {id(p.operation) for n in operation._inbound_nodes for p in n.parent_nodes}
+            has_weights = bool(getattr(operation, "trainable_variables", None))
+            if has_weights and not parents & later:
+                found += first_weights(operation)
+            if has_weights or parents & later:
+                later.add(id(operation))
+        return found
+    if isinstance(inner, keras.Model):
+        owners = (one for one in leaf_layers(inner) if one.trainable_variables)
+        return list(next(owners, inner).trainable_variables)
+    return list(inner.trainable_variables)
+
+
 def recurrent_layers(model: keras.Model) -> list[keras.Layer]:
     """Give the recurrent layers, in order."""
     return [layer for layer in leaf_layers(model) if isinstance(layer, keras.layers.RNN)]

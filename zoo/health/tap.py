@@ -16,7 +16,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.health.inside import Inside, all_finite, of_gradients, of_weights, stride_of
+from zoo.health.inside import (
+    Inside,
+    all_finite,
+    crossed,
+    of_gradients,
+    of_weights,
+    stride_of,
+)
+from zoo.health.probe import first_weights
 
 ENTRY = "zoo_health"  # in the logs, between the train step and the train function
 BACKENDS = ("tensorflow", "jax")
@@ -64,6 +72,7 @@ class Tap:
         self.strides: list[int] = []
         self.columns: list[int] = []  # of the variables that the step has gradients of
         self._places: dict[int, int] = {}
+        self._first: set[int] = set()  # columns of the weights that meet the inputs
         self._measured: dict[str, Any] = {}
         self._plain: Any = None  # the train function that Keras made, to be put back
         self._tapped: Any = None  # the one with the tap, kept for the next `fit`
@@ -154,6 +163,7 @@ class Tap:
             self.strides = [stride_of(size) for size in self.sizes]
             self._inside = Inside(self, self._keep)
             self._places = {id(variable): column for column, variable in enumerate(variables)}
+            self._first = {self._places.get(id(one), -1) for one in first_weights(model)}
             with _single_steps(model):
                 model.make_train_function(force=True)
             self._tapped = model.train_function
@@ -258,18 +268,22 @@ class Tap:
         due = ops.logical_or(ops.equal(phase, updates - 1), ops.equal(phase, updates))
         due = ops.logical_or(due, self.every == 1)
         found = self._measured
-        found["finite"], found["due"] = all_finite(dense), due
+        first = [value for column, _, value in used if column in self._first]
+        has_loss = ops.isfinite(found["loss"]) if "loss" in found else ops.equal(0, 0)
+        # What hides weights that are not finite from the loss hides them from gradients, too.
+        has_weights = ops.logical_and(has_loss, all_finite(first)) if first else has_loss
+        found["finite"] = ops.logical_and(all_finite([crossed(one) for one in dense]), has_weights)
+        found["due"] = due
         if scale is not None:
             found["scale"] = ops.convert_to_tensor(scale)
-        has_loss = ops.isfinite(found["loss"]) if "loss" in found else ops.equal(0, 0)
-        is_good = ops.logical_and(found["finite"], has_loss)
+        is_good = found["finite"]
         if variables is None or self.model.jit_compile:
             found["values"] = self._inside(due, is_good, dense, weights)
             return
         found["gradients"] = of_gradients(due, is_good, dense)
         watched = [variable for variable in variables if id(variable) in self._places]
         by_column = {self._places[id(variable)]: variable for variable in watched}
-        found["weights"] = of_weights(due, has_loss, [by_column[c] for c in self.columns])
+        found["weights"] = of_weights(due, has_weights, [by_column[c] for c in self.columns])
 
     def _watched(self, function: Any) -> Any:
         """Make a train function that goes step by step, and takes out what was measured."""
