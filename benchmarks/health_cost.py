@@ -3,25 +3,36 @@
 python benchmarks/health_cost.py
 
 Beside it: a train step that gives the norm of every gradient in every step, as is often written by
-hand, and TensorBoard's Debugger V2 (FULL_HEALTH). Each contestant has a process of its own, and
-they take turns.
+hand, and TensorBoard's Debugger V2 (FULL_HEALTH). Each net is trained in one process, in short
+fits that take turns in another order each round; a step is the median of a fit's. The second `fit`
+without anything shows what differs by chance. The debugger, which stays on once it is, and what it
+is compared with have a process of their own.
 """
 
 from __future__ import annotations
 
-import functools
 import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable
+import time
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from measure import interleaved, report, summary
+from measure import report
+from rich.progress import track
 
-BATCH, STEPS, ROUNDS = 128, 40, 9
+BATCH, STEPS, ROUNDS = 128, 21, 40
 NETS = ("3-block CNN", "MLP of 4 million", "30 layers")
-ALONE, OURS, BY_HAND, DEBUGGER = "fit", "GradientHealth", "norms every step", "Debugger V2"
+ALONE, AGAIN, OURS, BY_HAND, DEBUGGER = (
+    "fit",
+    "fit again",
+    "GradientHealth",
+    "norms every step",
+    "Debugger V2",
+)
 
 
 def net(which: str):
@@ -56,47 +67,87 @@ def with_norms(model):
     return WithNorms(model.inputs, model.outputs)
 
 
-def contestant(which: str, watched_by: str) -> Callable[[], None]:
-    import tensorflow as tf
+def clock() -> Any:
+    import keras
 
+    class Clock(keras.callbacks.Callback):
+        """Takes the time at the end of each step."""
+
+        def on_train_begin(self, logs=None):
+            self.times = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.times.append(time.perf_counter())
+
+    return Clock()
+
+
+def times_of(which: str, names: tuple[str, ...], rounds: int) -> dict[str, np.ndarray]:
+    """Give the median milliseconds of a step, for each contestant and round."""
     import zoo
 
-    if watched_by == DEBUGGER:
-        folder = tempfile.mkdtemp()
-        tf.debugging.experimental.enable_dump_debug_info(
-            folder, tensor_debug_mode="FULL_HEALTH", circular_buffer_size=1000
-        )
-    model = net(which)
-    if watched_by == BY_HAND:
-        model = with_norms(model)
-    model.compile("adam", "sparse_categorical_crossentropy")
+    plain, by_hand = net(which), with_norms(net(which))
+    for model in (plain, by_hand):
+        model.compile("adam", "sparse_categorical_crossentropy")
     generator = np.random.default_rng(0)
-    x = generator.random((BATCH * STEPS, *model.input_shape[1:]), dtype="float32")
+    x = generator.random((BATCH * STEPS, *plain.input_shape[1:]), dtype="float32")
     y = generator.integers(0, 10, len(x))
-    callbacks = [zoo.GradientHealth()] if watched_by == OURS else []
+    watch, monitor = clock(), zoo.GradientHealth()
 
-    def run() -> None:
+    def fit(name: str) -> float:
+        model = by_hand if name == BY_HAND else plain
+        callbacks = [watch, *([monitor] if name == OURS else [])]
         model.fit(x, y, batch_size=BATCH, verbose=0, callbacks=callbacks)
+        return float(np.median(np.diff(watch.times)) * 1e3)
 
-    return run
+    for name in names:
+        fit(name)  # which traces
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for _ in track(range(rounds), which):
+        for name in generator.permutation(names):
+            found[str(name)].append(fit(str(name)))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def debugged(which: str) -> float:
+    """Give the median milliseconds of a step that Debugger V2 watches, in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, __file__, which], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout.split()[-1])
+
+
+def debug(which: str) -> None:
+    import tensorflow as tf
+
+    tf.debugging.experimental.enable_dump_debug_info(
+        tempfile.mkdtemp(), tensor_debug_mode="FULL_HEALTH", circular_buffer_size=1000
+    )
+    print(np.median(times_of(which, (ALONE,), 5)[ALONE]))
 
 
 def main() -> None:
     rows = []
     for which in NETS:
-        makers = {
-            name: functools.partial(contestant, which, name)
-            for name in (ALONE, OURS, BY_HAND, DEBUGGER)
-        }
-        times = interleaved(makers, rounds=ROUNDS, steps=STEPS)
-        alone = np.array(times[ALONE])
+        rounds = ROUNDS // 4 if which == NETS[0] else ROUNDS
+        times = times_of(which, (ALONE, AGAIN, OURS, BY_HAND), rounds)
         for name, values in times.items():
-            ratio = float(np.median(np.array(values) / alone))
-            rows.append(
-                {"net": which, "watched by": name, **summary(values), "ratio": round(ratio, 3)}
-            )
+            ratios = values / times[ALONE]
+            row = {
+                "net": which,
+                "watched by": name,
+                "median ms": round(float(np.median(values)), 2),
+            }
+            row["ratio"] = round(float(np.median(ratios)), 3)
+            row["standard error"] = round(float(1.25 * ratios.std() / len(ratios) ** 0.5), 3)
+            rows.append({**row, "rounds": rounds})
+        alone, one = float(np.median(times[ALONE])), debugged(which)
+        ratio = round(one / alone, 2)
+        rows.append(
+            {"net": which, "watched by": DEBUGGER, "median ms": round(one, 2), "ratio": ratio}
+        )
     report("health_cost", rows)
 
 
 if __name__ == "__main__":
-    main()
+    debug(sys.argv[1]) if len(sys.argv) > 1 else main()

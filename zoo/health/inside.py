@@ -149,7 +149,8 @@ def _case(
     )[0]
 
 
-def _empty(*_: Any) -> Any:
+def _empty(*tensors: Any) -> Any:
+    del tensors  # TensorFlow names the inputs by theirs, and warns of `_`
     return ops.zeros((0,), "float32")
 
 
