@@ -5,8 +5,8 @@ python benchmarks/health_cost.py
 Beside it: a train step that gives the norm of every gradient in every step, as is often written by
 hand, and TensorBoard's Debugger V2 (FULL_HEALTH). Each net is trained in one process, in short
 fits that take turns in another order each round; a step is the median of a fit's. The second `fit`
-without anything shows what differs by chance. The debugger, which stays on once it is, and what it
-is compared with have a process of their own.
+without anything shows what differs by chance. The debugger, which stays on once it is, has a
+process of its own, after the others.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def debug(which: str) -> None:
 def main() -> None:
     rows = []
     for which in NETS:
-        rounds = ROUNDS // 4 if which == NETS[0] else ROUNDS
+        rounds = ROUNDS // 2 if which == NETS[0] else ROUNDS
         times = times_of(which, (ALONE, AGAIN, OURS, BY_HAND), rounds)
         for name, values in times.items():
             ratios = values / times[ALONE]

@@ -69,7 +69,7 @@ def inject(net: str, way: str, step: int, jit: bool, seed: int) -> dict[str, Any
     x, y = data.x[rows].reshape(-1, *shape), data.y[rows]
     if way == "batch":
         x.reshape(len(x), -1)[BATCH * (step - 1) + 5, 3] = np.nan
-    model.compile("adam", "sparse_categorical_crossentropy", jit_compile="auto" if jit else False)
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=jit)
     monitor = zoo.GradientHealth()
     breaking = {
         "weight": lambda: _break(chosen.trainable_weights[0]),
@@ -83,6 +83,7 @@ def inject(net: str, way: str, step: int, jit: bool, seed: int) -> dict[str, Any
     return {
         "net": net,
         "way": way,
+        "seed": seed,
         "XLA": jit,
         "step": step,
         "found step": found and found.step,

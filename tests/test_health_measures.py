@@ -267,3 +267,21 @@ def test_weights_that_meet_the_inputs():
     nested = keras.Model(left, layers.Dense(1)(trunk(layers.Rescaling(2.0)(left))))
     for model, names in ((own, {"one"}), (both, {"alone", "shared"}), (nested, {"inner"})):
         assert {path.path.split("/")[-2] for path in first_weights(model)} == names
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_step_that_loss_scaling_leaves_out_is_no_record(compiled):
+    model = net(policy="mixed_float16")
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(0.1), initial_scale=2.0**24
+    )
+    model.compile(optimizer, LOSS, jit_compile=compiled)
+    monitor = zoo.GradientHealth(every=3)
+    model.fit(X, Y, batch_size=16, epochs=5, verbose=0, callbacks=[monitor])
+    history = monitor.history
+    assert history.skipped > 0
+    assert history.non_finite is None
+    assert history.steps[0] > history.skipped
+    np.testing.assert_allclose(history.weight_norm[0, 0], history.weight_norm[-1, 0], rtol=0.5)
+    assert (history.gradient_norm[:, 0] < 10).all()
+    assert (history.update_ratio[:, 0] > 0).all()

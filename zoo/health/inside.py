@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 from keras import ops
-
-if TYPE_CHECKING:
-    from zoo.health.tap import Tap
 
 SAMPLE = 1024  # values of each variable that norms are taken of
 LARGE = 2**15  # values of a gradient; of more, some tell whether it is finite
@@ -51,43 +48,31 @@ def _added(tensors: Sequence[Any]) -> Any:
     return sum(tensors[1:], tensors[0])
 
 
-class Inside:
-    """What is read of gradients and weights before an update: vectors, in one of three branches.
+def of_both(
+    is_due: Any,
+    is_good: Any,
+    gradients: Sequence[Any],
+    weights: Sequence[Any],
+    keep: Callable[[Any], None],
+) -> Any:
+    """Give samples of gradients and weights as one vector of one shape, as compilers want it.
 
-    Nothing in most steps; samples of all gradients, then of all weights, in a step that is due;
-    and in one that is not finite a flag for each gradient that is, then all weights (where XLA
-    compiles TensorFlow's step flags, too, and zeros).
-
-    In TensorFlow's plain graphs there is a vector of each kind, so that the weights, which an
-    update has to wait for, wait for the loss and not for the gradients.
-
-    Args:
-        tap: Knows the model.
-        keep: Called with the third vector on JAX, where all branches have one shape.
+    Zeros in most steps; samples of all gradients, then of all weights, in a step that is due. In
+    one that is not finite XLA gives TensorFlow a flag for each of them that is, and zeros; on JAX
+    `keep` is called with the flags of the gradients and all weights.
     """
-
-    def __init__(self, tap: Tap, keep: Callable[[Any], None]) -> None:
-        self.tap, self.keep = tap, keep
-
-    def __call__(
-        self, is_due: Any, is_good: Any, gradients: Sequence[Any], weights: Sequence[Any]
-    ) -> Any:
-        """Give both kinds as one vector, on JAX and in a step that XLA compiles."""
-        branch = _branch(is_due, is_good)
-        tensors = [*gradients, *weights]
-        if keras.backend.backend() == "jax":
-            import jax
-
-            return jax.lax.switch(branch, [_nothing, _samples, self._call], *tensors)
+    branch, tensors = _branch(is_due, is_good), [*gradients, *weights]
+    if keras.backend.backend() != "jax":
         return _case(branch, tensors, [_nothing, _samples, _flags])
+    import jax
 
-    def _call(self, *tensors: Any) -> Any:
-        import jax
-
-        count = len(tensors) // 2
+    def kept(*tensors: Any) -> Any:
+        count = len(gradients)
         everything = [_are_finite(tensors[:count]), *map(_flat, tensors[count:])]
-        jax.debug.callback(self.keep, _joined(everything))
+        jax.debug.callback(keep, _joined(everything))
         return _nothing(*tensors)
+
+    return jax.lax.switch(branch, [_nothing, _samples, kept], *tensors)
 
 
 def of_gradients(is_due: Any, is_good: Any, gradients: Sequence[Any]) -> Any:

@@ -38,7 +38,8 @@ class GradientHealth(keras.callbacks.Callback):
     variable and changes nothing: the weights are those of a training without it.
 
     On the backends TensorFlow and JAX. Where there is nothing to watch (no trainable weights, an
-    optimizer without `apply`, or the backend PyTorch), and where something of its own fails, it
+    optimizer without `apply`, copies of a model on several devices of TensorFlow, or the backend
+    PyTorch), and where something of its own fails, it
     says so once, and the training goes on without it.
 
     Args:
@@ -173,6 +174,9 @@ class GradientHealth(keras.callbacks.Callback):
         """Say why there is nothing to watch."""
         if keras.backend.backend() not in BACKENDS:
             return f"it works on the backends {' and '.join(BACKENDS)}"
+        strategy = getattr(self.model, "distribute_strategy", None)
+        if strategy is not None and strategy.num_replicas_in_sync > 1:
+            return "TensorFlow trains copies of the model side by side"
         if not self.model.trainable_variables:
             return "the model has no trainable weights"
         if not callable(getattr(self.model.optimizer, "apply", None)):
@@ -241,7 +245,7 @@ class GradientHealth(keras.callbacks.Callback):
             self._in_a_row = 0
         if not (is_finite and math.isfinite(loss)) and history.non_finite is None:
             self._alarm(step, batch, math.isfinite(loss), measured)
-        elif bool(measured.get("due", False)) and is_finite:
+        elif bool(measured.get("due", False)) and bool(measured.get("finite", True)):
             self._record(step, measured)
         if step >= self._next_look and history.non_finite is None:
             self._look(step)

@@ -37,8 +37,11 @@ def first_weights(layer: keras.Layer) -> list[Any]:
     """Give the trainable weights that meet a model's inputs, with no others before them.
 
     Where one of these is not finite and an activation hides it, no gradient goes back to tell.
+    Embeddings, which are large and hide nothing from the weights after them, are left out.
     """
     inner = getattr(layer, "_functional", None) or layer
+    if isinstance(inner, keras.layers.Embedding):
+        return []
     if isinstance(inner, keras.Function):
         later: set[int] = set()  # operations that are after some weights
         found: list[Any] = []

@@ -17,9 +17,9 @@ import numpy as np
 from keras import ops
 
 from zoo.health.inside import (
-    Inside,
     all_finite,
     crossed,
+    of_both,
     of_gradients,
     of_weights,
     stride_of,
@@ -53,7 +53,7 @@ class Tap:
             `finite`, `due`, what `read` takes, and `scale` where the loss is scaled), the logs,
             and on JAX the state.
         fail: Called with what went wrong where a step cannot be measured.
-        keep: Called on JAX with what `values` are on TensorFlow in a step that is not finite.
+        keep: Called on JAX with what a step gave that was not finite, as `unpack` takes it.
     """
 
     def __init__(
@@ -66,7 +66,6 @@ class Tap:
     ) -> None:
         self.model, self.every, self.see = model, every, see
         self._keep, self.fail = keep, fail
-        self._inside: Any = None
         self.shapes: list[tuple[int, ...]] = []  # of each variable
         self.sizes: list[int] = []
         self.strides: list[int] = []
@@ -161,7 +160,6 @@ class Tap:
             self.shapes = [tuple(variable.shape) for variable in variables]
             self.sizes = [math.prod(shape) for shape in self.shapes]
             self.strides = [stride_of(size) for size in self.sizes]
-            self._inside = Inside(self, self._keep)
             self._places = {id(variable): column for column, variable in enumerate(variables)}
             self._first = {self._places.get(id(one), -1) for one in first_weights(model)}
             with _single_steps(model):
@@ -208,10 +206,9 @@ class Tap:
         def with_gradients(grads: Any, trainable_variables: Any = None) -> Any:
             grads = list(grads)
             variables = list(trainable_variables or self.model.trainable_variables)
-            values = [variable.value for variable in variables]
             scale = getattr(optimizer, "dynamic_scale", None)
             places = [self._places.get(id(variable)) for variable in variables]
-            self._try_to_measure(grads, values, places, self._counter.value, scale, variables)
+            self._try_to_measure(grads, variables, places, self._counter.value, scale)
             # What was read is let go before the update, which would otherwise copy the weights.
             read = self._measured.get("weights", self._measured.get("values"))
             with tf.control_dependencies([] if read is None else [read]):
@@ -245,30 +242,28 @@ class Tap:
             self.fail(f"{type(error).__name__}: {error}")
 
     def _measure(
-        self,
-        grads: Any,
-        values: Any,
-        places: Sequence[Any],
-        iterations: Any,
-        scale: Any,
-        variables: Sequence[Any] | None = None,
+        self, grads: Any, weights: Any, places: Sequence[Any], iterations: Any, scale: Any
     ) -> None:
-        """Measure a step before its update; `places` are the variables' columns."""
-        rows = zip(places, grads, values, strict=True)
+        """Measure a step before its update; `places` are the columns of the weights.
+
+        These are variables on TensorFlow, where a read of each takes its time in every step, and
+        values on JAX.
+        """
+        rows = zip(places, grads, weights, strict=True)
         used = [row for row in rows if row[0] is not None and row[1] is not None]
         if not used:
             return
         self.columns = [column for column, _, _ in used]
         # Of embeddings TensorFlow gives some rows alone.
         dense = [ops.convert_to_tensor(gradient) for _, gradient, _ in used]
-        weights = [value for _, _, value in used]
+        weights = [weight for _, _, weight in used]
         updates = self._inner.gradient_accumulation_steps or 1  # steps an update
         phase = iterations % (self.every * updates)
         # Two records in a row, so that their difference is an update.
         due = ops.logical_or(ops.equal(phase, updates - 1), ops.equal(phase, updates))
         due = ops.logical_or(due, self.every == 1)
         found = self._measured
-        first = [value for column, _, value in used if column in self._first]
+        first = [_value(weight) for column, _, weight in used if column in self._first]
         has_loss = ops.isfinite(found["loss"]) if "loss" in found else ops.equal(0, 0)
         # What hides weights that are not finite from the loss hides them from gradients, too.
         has_weights = ops.logical_and(has_loss, all_finite(first)) if first else has_loss
@@ -276,14 +271,12 @@ class Tap:
         found["due"] = due
         if scale is not None:
             found["scale"] = ops.convert_to_tensor(scale)
-        is_good = found["finite"]
-        if variables is None or self.model.jit_compile:
-            found["values"] = self._inside(due, is_good, dense, weights)
+        if keras.backend.backend() == "jax" or self.model.jit_compile:
+            values = [_value(weight) for weight in weights]
+            found["values"] = of_both(due, found["finite"], dense, values, self._keep)
             return
-        found["gradients"] = of_gradients(due, is_good, dense)
-        watched = [variable for variable in variables if id(variable) in self._places]
-        by_column = {self._places[id(variable)]: variable for variable in watched}
-        found["weights"] = of_weights(due, has_weights, [by_column[c] for c in self.columns])
+        found["gradients"] = of_gradients(due, found["finite"], dense)
+        found["weights"] = of_weights(due, has_weights, weights)
 
     def _watched(self, function: Any) -> Any:
         """Make a train function that goes step by step, and takes out what was measured."""
@@ -317,6 +310,10 @@ class Tap:
 
         watched.tap = self  # type: ignore[attr-defined]
         return watched
+
+
+def _value(weight: Any) -> Any:
+    return weight.value if isinstance(weight, keras.Variable) else weight
 
 
 @contextlib.contextmanager
