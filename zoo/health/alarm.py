@@ -18,11 +18,15 @@ def first_broken(
     tap: Tap,
     history: History,
     weights_now: tuple[Any, Any],
+    older: Any,
     x: Any,
     kept: Kept | None,
     loss_is_finite: bool,
 ) -> NonFinite:
-    """Tell what was not finite, the layer, and the variables."""
+    """Tell what was not finite, the layer, and the variables.
+
+    `older` are the trainable weights of some steps before, where those of the step are not kept.
+    """
     if any(not np.isfinite(one).all() for one in floats_of(x)):
         return NonFinite(0, "batch", tap.model.layers[0].name)
     if kept is None:
@@ -37,13 +41,19 @@ def first_broken(
     names = tuple(history.variables[column] for column in bad)
     if loss_is_finite:
         return NonFinite(0, "gradient", history.layers[bad[-1]] if bad else None, names)
-    if kept.weights is None or x is None:
+    if (kept.weights is None and older is None) or x is None:
         return NonFinite(0, "loss", None, names)
-    trainable, others = list(weights_now[0]), list(weights_now[1])
-    for column, value in zip(columns, kept.weights, strict=True):
-        trainable[column] = ops.convert_to_tensor(value)
+    trainable, others = weights_now
+    if kept.weights is None:
+        trainable = older
+    else:
+        own = dict(zip(columns, kept.weights, strict=True))
+        trainable = [own.get(column, value) for column, value in enumerate(trainable)]
+    trainable = [ops.convert_to_tensor(value) for value in trainable]
     x = keras.tree.map_structure(ops.convert_to_tensor, x)
     layer = probe.first_broken_layer(tap.model, (trainable, others), x)
+    if kept.weights is None:
+        return NonFinite(0, "output with older weights" if layer else "loss", layer, names)
     if layer is None:
         return NonFinite(0, "loss", tap.model.layers[-1].name, names)
     return NonFinite(0, "output", layer, names)

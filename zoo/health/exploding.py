@@ -130,7 +130,7 @@ def exploding_signs(
             words = "gradients that grow back through time"
             add(words, f"{times} those of the last", layer, measured.steps[-1])
     first = history.non_finite
-    if first is not None and first.what in ("weight", "output", "loss", "gradient"):
+    if first is not None and first.what != "batch":
         name = "weights of NaN" if first.what == "weight" else "loss of NaN"
         add(name, f"in step {first.step}", first.layer, first.step, False)
     for rule, name in ((no_traction, "poor traction"), (loss_spikes, "large changes of the loss")):

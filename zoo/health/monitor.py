@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from zoo.arguments import integer, one_of
 from zoo.health import probe
@@ -122,7 +123,8 @@ class GradientHealth(keras.callbacks.Callback):
         self._kept: Any = None
         self._waiting: deque[Any] = deque()
         self._examples: Any = None
-        self._before: Any = None  # number and samples of the record that waits for its update
+        self._older: Any = None  # weights of some steps before
+        self._before: Any = None  # the record that waits for its update, and its weights
         self._in_a_row = 0
         self.stopped_by = self.bad_batch = None
         problem = self._problem()
@@ -157,6 +159,7 @@ class GradientHealth(keras.callbacks.Callback):
         self._active = True
         try:
             self._tap.open(self.params)
+            self._remember()
         except Exception as error:  # of Keras's parts that are not as they were
             self._give_up(f"{type(error).__name__}: {error}")
 
@@ -199,7 +202,7 @@ class GradientHealth(keras.callbacks.Callback):
         if self._active:
             self._safely(self._examine_waiting)
             self._safely(self._writer.end, self)
-        self._state = self._examples = self._kept = None
+        self._state = self._examples = self._kept = self._older = None
 
     def _safely(self, do: Any, *args: Any) -> None:
         """Do something of which no error may end the training."""
@@ -258,31 +261,28 @@ class GradientHealth(keras.callbacks.Callback):
         values = self._tap.read(measured)
         if values is None:
             return
-        samples = values.astype(np.float64)
-        gradients, weights = self._tap.split(samples)
+        gradients, weights = np.split(values.astype(np.float64), 2)
         if self._end_record(step, weights) and self.every > 1:
             return
-        scale = float(measured.get("scale", 1.0))
-        with np.errstate(all="ignore"):
-            norms = [self._spread(self._tap.norms(part)) for part in (gradients, weights)]
-            norms[0] /= scale
-        self._before = (step, norms, weights)
-        finite = [np.isfinite(part).all() for part in weights]
-        broken = [c for c, good in zip(self._tap.columns, finite, strict=True) if not good]
-        if broken and self.history.non_finite is None:  # which a ReLU hid from the loss
-            layer, name = self.history.layers[broken[0]], self.history.variables[broken[0]]
+        with np.errstate(all="ignore"):  # of what is not finite
+            norms = self._tap.norms(gradients) / float(measured.get("scale", 1.0))
+            own = self._tap.norms(weights)
+        self._before = (step, norms, own, weights)
+        broken = np.flatnonzero(~np.isfinite(own))
+        if len(broken) and self.history.non_finite is None:  # which a ReLU hid from the loss
+            column = self._tap.columns[broken[0]]
+            layer, name = self.history.layers[column], self.history.variables[column]
             self.history.non_finite = NonFinite(step, "weight", layer, (name,))
 
-    def _end_record(self, step: int, weights: Any) -> bool:
+    def _end_record(self, step: int, weights: np.ndarray) -> bool:
         """End the record of the step before by what its update made of the samples."""
         if self._before is None or self._before[0] != step - 1:
             return False
         assert self._tap is not None
-        number, norms, old = self._before
+        number, norms, own, old = self._before
         with np.errstate(all="ignore"):  # of what is not finite
-            changes = [new - was for new, was in zip(weights, old, strict=True)]
-            ratio = self._tap.norms(changes) / self._tap.norms(old)
-        self.history.add(number, norms[0], norms[1], self._spread(ratio))
+            ratio = self._tap.norms(weights - old) / own
+        self.history.add(number, *map(self._spread, (norms, own, ratio)))
         self._writer.record(self.history)
         self._before = None
         return True
@@ -305,8 +305,16 @@ class GradientHealth(keras.callbacks.Callback):
         trainable, others = ([variable.value for variable in group] for group in groups)
         return trainable, others
 
+    def _remember(self) -> None:
+        """Keep the weights for `_alarm`, where XLA keeps none of the step that is not finite."""
+        assert self._tap is not None
+        if self._tap.keeps_no_weights:
+            variables = self._tap.model.trainable_variables
+            self._older = [ops.convert_to_numpy(variable) for variable in variables]
+
     def _look(self, step: int) -> None:
         """Look at the units, and at gradients through time."""
+        self._remember()
         self._next_look = max(step + BETWEEN_LOOKS, step * 2)
         if self._examples is None:
             return
@@ -344,7 +352,7 @@ class GradientHealth(keras.callbacks.Callback):
         if kept and kept.weights is not None:
             self._end_record(step, self._tap.sampled(kept.weights))
         x = self.bad_batch[0] if self.bad_batch else None
-        found = first_broken(self._tap, self.history, now, x, kept, loss_is_finite)
+        found = first_broken(self._tap, self.history, now, self._older, x, kept, loss_is_finite)
         self.history.non_finite = dataclasses.replace(found, step=step)
         self._writer.batch(self.bad_batch)
 

@@ -72,6 +72,8 @@ def non_finite(history: History) -> Finding | None:
         "batch": "the batch held a value that is NaN or infinite",
         "weight": "weights were NaN or infinite before the step",
         "output": "the layer was the first to give a NaN or infinite output",
+        "output with older weights": "with weights of some steps before, the layer is the first to "
+        "give a NaN or infinite output of the batch",
         "loss": "the loss was NaN or infinite, and no layer's output was",
         "gradient": "the loss was finite, and a gradient was NaN or infinite",
     }[first.what]

@@ -70,6 +70,8 @@ class Tap:
         self.sizes: list[int] = []
         self.strides: list[int] = []
         self.columns: list[int] = []  # of the variables that the step has gradients of
+        self._owners = np.array([], int)  # of each sample, its place among the columns
+        self._factors = np.array([])  # values of each variable over its samples
         self._places: dict[int, int] = {}
         self._first: set[int] = set()  # columns of the weights that meet the inputs
         self._measured: dict[str, Any] = {}
@@ -83,12 +85,6 @@ class Tap:
         """Whether it is in the train step."""
         return bool(self._patched)
 
-    def split(self, samples: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Give the samples of each gradient and of each variable."""
-        sizes = [-(-self.sizes[column] // self.strides[column]) for column in self.columns]
-        parts = np.split(samples, np.cumsum(sizes * 2)[:-1])
-        return parts[: len(sizes)], parts[len(sizes) :]
-
     def unpack(self, values: np.ndarray, weights_now: Sequence[Any]) -> Kept:
         """Read what a step that was not finite gave; `weights_now` are those after it."""
         count = len(self.columns)
@@ -100,7 +96,7 @@ class Tap:
             shapes = [self.shapes[column] for column in self.columns]
             weights = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
             return Kept(gradients, [bool(np.isfinite(one).all()) for one in weights], weights)
-        if self.model.jit_compile:
+        if self.keeps_no_weights:
             return Kept(gradients, rest[:count].astype(bool).tolist(), None)
         if getattr(self._inner, "global_clipnorm", None):  # which spreads NaN to all
             return Kept(gradients, [True] * count, None)
@@ -116,21 +112,21 @@ class Tap:
             return np.concatenate([measured["gradients"].numpy(), measured["weights"].numpy()])
         return np.asarray(measured["values"]) if "values" in measured else None
 
-    def sampled(self, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def sampled(self, weights: Sequence[np.ndarray]) -> np.ndarray:
         """Give the samples of all weights."""
         strides = [self.strides[column] for column in self.columns]
-        return [
-            weight.reshape(-1)[::by].astype(np.float64)
-            for weight, by in zip(weights, strides, strict=True)
-        ]
+        parts = [weight.reshape(-1)[::by] for weight, by in zip(weights, strides, strict=True)]
+        return np.concatenate(parts).astype(np.float64)
 
-    def norms(self, samples: Sequence[np.ndarray]) -> np.ndarray:
+    def norms(self, samples: np.ndarray) -> np.ndarray:
         """Estimate the norms of the variables that samples are of."""
-        factors = [
-            self.sizes[column] / len(part)
-            for column, part in zip(self.columns, samples, strict=True)
-        ]
-        return np.sqrt(np.multiply([part @ part for part in samples], factors))
+        sums = np.bincount(self._owners, np.square(samples), len(self.columns))
+        return np.sqrt(sums * self._factors)
+
+    @property
+    def keeps_no_weights(self) -> bool:
+        """Whether a step that is not finite tells nothing of the weights before it."""
+        return keras.backend.backend() == "tensorflow" and bool(self.model.jit_compile)
 
     @property
     def _inner(self) -> Any:
@@ -241,6 +237,14 @@ class Tap:
             self._measured = {}
             self.fail(f"{type(error).__name__}: {error}")
 
+    def _choose(self, columns: list[int]) -> None:
+        """Take note of the variables that are measured, and of how many values stand for each."""
+        self.columns = columns
+        sizes = np.array([self.sizes[column] for column in columns])
+        counts = -(-sizes // [self.strides[column] for column in columns])
+        self._owners = np.repeat(np.arange(len(columns)), counts)
+        self._factors = sizes / np.maximum(counts, 1)
+
     def _measure(
         self, grads: Any, weights: Any, places: Sequence[Any], iterations: Any, scale: Any
     ) -> None:
@@ -253,7 +257,7 @@ class Tap:
         used = [row for row in rows if row[0] is not None and row[1] is not None]
         if not used:
             return
-        self.columns = [column for column, _, _ in used]
+        self._choose([column for column, _, _ in used])
         # Of embeddings TensorFlow gives some rows alone.
         dense = [ops.convert_to_tensor(gradient) for _, gradient, _ in used]
         weights = [weight for _, _, weight in used]
