@@ -132,6 +132,10 @@ def multiplied(entry: Mapping[str, Any], factor: float) -> dict[str, Any]:
     history["time_gradients"] = {
         layer: {**one, "norms": times(one["norms"])} for layer, one in through_time
     }
+    one_output = history["one_output"]
+    history["one_output"] = one_output | {
+        name: times(one_output[name]) for name in ("loss", "of_mean")
+    }
     return {**entry, "history": history}
 
 

@@ -44,6 +44,21 @@ class TimeGradients:
 
 
 @dataclasses.dataclass
+class OneOutput:
+    """The loss of the probe batch beside what one output for all its examples would cost.
+
+    Args:
+        steps: When it was measured.
+        loss: The loss, in training mode.
+        of_mean: The loss if the mean of the outputs were given for every example.
+    """
+
+    steps: list[int] = dataclasses.field(default_factory=list)
+    loss: list[float] = dataclasses.field(default_factory=list)
+    of_mean: list[float] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
 class NonFinite:
     """The first value of a training that was NaN or infinite.
 
@@ -82,6 +97,7 @@ class History:
         loss_stride: Number of steps from one loss to the next: 1 but for a history that was loaded.
         units: How units did, by the layer's name.
         time_gradients: Gradients through time, by the recurrent layer's name.
+        one_output: The loss beside that of one output for all.
         non_finite: The first value that was not finite.
         skipped: Number of steps whose gradients overflowed and that loss scaling left out.
 
@@ -101,6 +117,7 @@ class History:
     loss_stride: int = 1
     units: dict[str, Units] = dataclasses.field(default_factory=dict)
     time_gradients: dict[str, TimeGradients] = dataclasses.field(default_factory=dict)
+    one_output: OneOutput = dataclasses.field(default_factory=OneOutput)
     non_finite: NonFinite | None = None
     skipped: int = 0
     _rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = dataclasses.field(
@@ -194,6 +211,11 @@ class History:
                 name: {"steps": one.steps, "norms": _rounded(one.norms)}
                 for name, one in self.time_gradients.items()
             },
+            "one_output": {
+                "steps": self.one_output.steps,
+                "loss": _rounded(self.one_output.loss),
+                "of_mean": _rounded(self.one_output.of_mean),
+            },
             "non_finite": self.non_finite and dataclasses.asdict(self.non_finite),
             "skipped": self.skipped,
         }
@@ -213,6 +235,10 @@ class History:
                 name: TimeGradients(one["steps"], [_read(row).tolist() for row in one["norms"]])
                 for name, one in config["time_gradients"].items()
             },
+            one_output=OneOutput(
+                config["one_output"]["steps"],
+                *(_read(config["one_output"][name]).tolist() for name in ("loss", "of_mean")),
+            ),
             non_finite=NonFinite(**{**found, "variables": tuple(found["variables"])})
             if found
             else None,

@@ -34,6 +34,23 @@ def traction_of(history: History) -> float:
     return float((start - np.median(last)) / abs(start))
 
 
+def gain_over_one_output(history: History, steps: float) -> float:
+    """Give the share by which the loss is lower than that of one output for all, or fell since.
+
+    Infinity where that was not measured after so many steps.
+    """
+    measured = history.one_output
+    if not measured.steps or measured.steps[-1] < steps:
+        return np.inf
+    since = history.loss[history.loss_steps >= measured.steps[-1]]
+    if not len(since):
+        return np.inf
+    ends = max(5, len(since) // 10)
+    fell = np.median(since[:ends]) - np.median(since[-ends:])
+    level = measured.of_mean[-1]
+    return float(max(level - measured.loss[-1], fell) / abs(level)) if level else np.inf
+
+
 def moves_of(history: History) -> np.ndarray:
     """Give for each layer the norm of its updates over that of its weights."""
     ratios = history.update_ratio[:, kernels(history)]

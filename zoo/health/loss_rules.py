@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.health.findings import Finding
 from zoo.health.history import History
-from zoo.health.levels import moves_of, start_of, traction_of
+from zoo.health.levels import gain_over_one_output, moves_of, start_of, traction_of
 
 
 def loss_spikes(history: History, *, factor: float = 3.0, count: float = 3) -> Finding | None:
@@ -32,9 +32,14 @@ def loss_spikes(history: History, *, factor: float = 3.0, count: float = 3) -> F
 
 
 def no_traction(
-    history: History, *, fall: float = 0.02, steps: float = 100, update: float = 1e-5
+    history: History,
+    *,
+    fall: float = 0.02,
+    steps: float = 100,
+    update: float = 1e-5,
+    gain: float = 0.005,
 ) -> Finding | None:
-    """Tell whether the loss on the training data does not fall.
+    """Tell whether the loss on the training data does not fall, or no lower than a constant's.
 
     Args:
         history: What was measured.
@@ -42,6 +47,8 @@ def no_traction(
         steps: Number of steps before anything is said.
         update: Norm of an update over that of the weights, below which a loss that hardly falls
             does so by chance.
+        gain: Share by which the loss is to be lower than that of one output for all examples, or
+            to fall after it was measured.
     """
     losses = history.loss
     if len(losses) < steps or not np.isfinite(losses).all():
@@ -49,9 +56,13 @@ def no_traction(
     traction = traction_of(history)
     moved = moves_of(history)
     typical = float(np.median(moved)) if len(moved) else np.inf
-    if traction >= fall and (typical >= update or traction > 0.2):
-        return None
     evidence = f"the loss fell by {max(traction, 0):.1%} in {len(losses)} steps"
-    if typical < update:
-        evidence += f"; updates are {typical:.2g} times the weights"
+    if traction < fall or (typical < update and traction <= 0.2):
+        if typical < update:
+            evidence += f"; updates are {typical:.2g} times the weights"
+    elif gain_over_one_output(history, steps) < gain:
+        level = history.one_output.of_mean[-1]
+        evidence += f", to {level:.3g}, which one output for all examples costs, too"
+    else:
+        return None
     return Finding("no_traction", "warning", None, int(history.last_step), evidence)

@@ -326,16 +326,32 @@ class GradientHealth(keras.callbacks.Callback):
             units.steps.append(step)
             units.dead.append(dead)
             units.saturated.append(saturated)
-        if self.history.recurrent:
-            state = {"trainable": weights[0], "non_trainable": weights[1], "metrics": None}
-            metrics = self._tap.model.metrics_variables
-            state["metrics"] = self._state[3] if self._state else [one.value for one in metrics]
-            for name, norms in probe.gradients_through_time(
-                self._tap.model, state, self._examples
-            ).items():
-                found_there = self.history.time_gradients.setdefault(name, TimeGradients())
-                found_there.steps.append(step)
-                found_there.norms.append(norms)
+        metrics = self._tap.model.metrics_variables
+        state = {
+            "trainable": weights[0],
+            "non_trainable": weights[1],
+            "metrics": self._state[3] if self._state else [one.value for one in metrics],
+        }
+        self._look_at_loss(step, state)
+        for name, norms in probe.gradients_through_time(
+            self._tap.model, state, self._examples
+        ).items():
+            found_there = self.history.time_gradients.setdefault(name, TimeGradients())
+            found_there.steps.append(step)
+            found_there.norms.append(norms)
+
+    def _look_at_loss(self, step: int, state: Mapping[str, Any]) -> None:
+        """Compare the loss with that of one output for all examples, where the model has such."""
+        assert self._tap is not None
+        try:
+            found = probe.beside_one_output(self._tap.model, state, self._examples)
+        except Exception:  # as of a model that has its own train step, and no loss beside it
+            return
+        if found is not None:
+            one_output = self.history.one_output
+            one_output.steps.append(step)
+            one_output.loss.append(found[0])
+            one_output.of_mean.append(found[1])
 
     def _alarm(self, step: int, batch: Any, loss_is_finite: bool, measured: dict[str, Any]) -> None:
         """Find what was not finite, and keep the batch."""

@@ -13,6 +13,7 @@ from keras import ops
 # How far from its flat ends an activation's output counts as saturated, as (low, high).
 FLAT = {"sigmoid": (0.02, 0.98), "tanh": (-0.96, 0.96)}
 RECTIFIED = ("relu", "relu6")
+FEW_EXAMPLES = 8  # of fewer, the mean is too near to each
 
 
 def leaf_layers(model: keras.Model) -> list[keras.Layer]:
@@ -169,7 +170,7 @@ def gradients_through_time(
 def _gradient_of_input(
     model: keras.Model, layer: keras.Layer, state: Mapping[str, Any], batch: tuple[Any, Any, Any]
 ) -> np.ndarray | None:
-    x, y, sample_weight = batch
+    x = batch[0]
     shapes: list[Any] = []
     weights = (state["trainable"], state["non_trainable"])
     with watching_calls([layer], lambda _, inputs, __: shapes.append((inputs.shape, inputs.dtype))):
@@ -189,16 +190,7 @@ def _gradient_of_input(
             outputs, _ = model.stateless_call(*weights, x, **_training(model, False))
         finally:
             del layer.call
-        value, _ = model.stateless_compute_loss(
-            *weights,
-            state["metrics"],
-            x=x,
-            y=y,
-            y_pred=outputs,
-            sample_weight=sample_weight,
-            training=False,
-        )
-        return value
+        return _loss(model, state, batch, outputs)
 
     nudge = ops.zeros(shape, dtype)
     if keras.backend.backend() == "jax":
@@ -212,3 +204,43 @@ def _gradient_of_input(
         value = loss(nudge)
     gradient = tape.gradient(value, nudge)
     return None if gradient is None else gradient.numpy()
+
+
+def _loss(
+    model: keras.Model, state: Mapping[str, Any], batch: tuple[Any, Any, Any], outputs: Any
+) -> Any:
+    x, y, sample_weight = batch
+    value, _ = model.stateless_compute_loss(
+        state["trainable"],
+        state["non_trainable"],
+        state["metrics"],
+        x=x,
+        y=y,
+        y_pred=outputs,
+        sample_weight=sample_weight,
+        training=False,
+    )
+    return value
+
+
+def beside_one_output(
+    model: keras.Model, state: Mapping[str, Any], batch: tuple[Any, Any, Any]
+) -> tuple[float, float] | None:
+    """Give the loss of examples, and the loss if their outputs' mean were given for each.
+
+    Nothing where that tells nothing: of few examples, or of targets that are all alike, or of a
+    loss that does not come from the outputs.
+    """
+    targets = [np.asarray(ops.convert_to_numpy(leaf)) for leaf in keras.tree.flatten(batch[1])]
+    if not any(len(one) >= FEW_EXAMPLES and (one != one[:1]).any() for one in targets):
+        return None
+    weights = (state["trainable"], state["non_trainable"])
+    outputs, _ = model.stateless_call(*weights, batch[0], **_training(model, True))
+    means = keras.tree.map_structure(
+        lambda one: ops.broadcast_to(ops.mean(one, axis=0, keepdims=True), one.shape), outputs
+    )
+    loss, of_means = (float(_loss(model, state, batch, one)) for one in (outputs, means))
+    pairs = zip(keras.tree.flatten(outputs), keras.tree.flatten(means), strict=True)
+    if loss == of_means and any(bool(ops.any(one != mean)) for one, mean in pairs):
+        return None
+    return loss, of_means
