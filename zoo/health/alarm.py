@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,7 +13,38 @@ from keras import ops
 from zoo.health import probe
 from zoo.health.batches import floats_of
 from zoo.health.history import History, NonFinite
-from zoo.health.tap import Kept, Tap
+from zoo.health.tap import Tap
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What a step that was not finite gave: which gradients and weights were, and the weights.
+
+    The weights are those before the step, and `None` where XLA compiles TensorFlow's step and
+    where the loss was finite.
+    """
+
+    finite_gradients: list[bool]
+    finite_weights: list[bool]
+    weights: list[np.ndarray] | None
+
+
+def unpack(tap: Tap, values: np.ndarray, weights_now: Sequence[Any]) -> Kept:
+    """Read what a step that was not finite gave; `weights_now` are those after it."""
+    columns = tap.layout.columns
+    count = len(columns)
+    gradients, rest = values[:count].astype(bool).tolist(), values[count:]
+    weights = tap.layout.whole(rest)
+    if weights is not None:
+        return Kept(gradients, [bool(np.isfinite(one).all()) for one in weights], weights)
+    if tap.keeps_no_weights:
+        return Kept(gradients, rest[:count].astype(bool).tolist(), None)
+    if getattr(tap.inner, "global_clipnorm", None):  # which spreads NaN to all
+        return Kept(gradients, [True] * count, None)
+    # An update by a finite gradient leaves a weight that is not finite as it was.
+    now = [bool(ops.all(ops.isfinite(weights_now[column]))) for column in columns]
+    pairs = zip(gradients, now, strict=True)
+    return Kept(gradients, [is_now or not gradient for gradient, is_now in pairs], None)
 
 
 def first_broken(
@@ -31,7 +64,7 @@ def first_broken(
         return NonFinite(0, "batch", tap.model.layers[0].name)
     if kept is None:
         return NonFinite(0, "gradient" if loss_is_finite else "loss")
-    columns = tap.columns
+    columns = tap.layout.columns
     broken = [column for column, good in zip(columns, kept.finite_weights, strict=True) if not good]
     if broken:
         names = tuple(history.variables[column] for column in broken)

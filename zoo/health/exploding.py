@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -78,65 +78,83 @@ def exploding_signs(
     update: float = 1.0,
 ) -> list[Sign]:
     """List the known signs of exploding gradients that a history shows, by name."""
-    signs: list[Sign] = []
+    return [
+        *_of_loss(history, loss_growth),
+        *_of_weights(history, update, weight_growth),
+        *_of_gradients(history, gradient_growth, depth_ratio),
+        *_through_time(history, depth_ratio),
+        *_for_information(history),
+    ]
 
-    def add(name: str, evidence: str, layer: Any, step: int, counts: bool = True) -> None:
-        signs.append(Sign(name, evidence, layer, int(step), counts))
 
-    losses, at = history.loss, history.loss_steps
-    start = start_of(losses)
+def _of_loss(history: History, loss_growth: float) -> Iterator[Sign]:
+    losses, start = history.loss, start_of(history.loss)
     grown = np.flatnonzero(losses > loss_growth * start) if start > 0 else np.array([], int)
     if len(grown) and not settled(losses, start):
         most = np.nanmax(losses[np.isfinite(losses)], initial=start)
-        add("growing loss", f"from {start:.3g} to {most:.3g}", None, at[grown[0]])
+        step = int(history.loss_steps[grown[0]])
+        yield Sign("growing loss", f"from {start:.3g} to {most:.3g}", None, step, True)
+
+
+def _of_weights(history: History, update: float, weight_growth: float) -> Iterator[Sign]:
     columns = kernels(history)
-    weights, gradients = history.weight_norm[:, columns], history.gradient_norm[:, columns]
     names = [history.layers[column] for column in columns]
     updates = np.nan_to_num(history.update_ratio[:, columns], nan=0.0, posinf=0.0)
     if updates.size and updates.max() > update:
         row, column = np.unravel_index(np.argmax(updates), updates.shape)
+        words, step = "updates as large as the weights", int(history.steps[row])
         times = f"{updates[row, column]:.3g} times the weights' norm"
-        add("updates as large as the weights", times, names[column], history.steps[row])
-    if len(weights) > 1:
-        growth = _over_first(weights)
-        row, column = np.unravel_index(np.argmax(growth), growth.shape)
-        if growth[row, column] > weight_growth:
-            times = f"{growth[row, column]:.3g} times its first norm"
-            add("growing weights", times, names[column], history.steps[row])
-        level = np.median(gradients, axis=1)
-        early = np.median(level[: max(1, len(level) // 5)])
-        if early > 0 and level.max() > gradient_growth * early and not settled(losses, start):
-            step = history.steps[int(np.argmax(level))]
-            times = f"{level.max() / early:.3g} times the first ones"
-            add("growing gradients", times, None, step)
-        ratio = depth_ratios(history)
-        if len(ratio) and (ratio.min() > depth_ratio or ratio[-1] > depth_ratio):
-            times = f"those of the first layers are {ratio[-1]:.3g} times those of the last"
-            add("gradients that grow towards the input", times, names[0], history.steps[-1])
-        if (gradients[np.isfinite(gradients)] > 1).all():
-            add(
-                "gradient norms above 1 for every layer",
-                "throughout",
-                None,
-                history.steps[0],
-                False,
-            )
+        yield Sign(words, times, names[column], step, True)
+    weights = history.weight_norm[:, columns]
+    if len(weights) < 2:
+        return
+    growth = _over_first(weights)
+    row, column = np.unravel_index(np.argmax(growth), growth.shape)
+    if growth[row, column] > weight_growth:
+        times = f"{growth[row, column]:.3g} times its first norm"
+        yield Sign("growing weights", times, names[column], int(history.steps[row]), True)
+
+
+def _of_gradients(history: History, gradient_growth: float, depth_ratio: float) -> Iterator[Sign]:
+    gradients = history.gradient_norm[:, kernels(history)]
+    if len(gradients) < 2:
+        return
+    level = np.median(gradients, axis=1)
+    early = np.median(level[: max(1, len(level) // 5)])
+    is_settled = settled(history.loss, start_of(history.loss))
+    if early > 0 and level.max() > gradient_growth * early and not is_settled:
+        times = f"{level.max() / early:.3g} times the first ones"
+        step = int(history.steps[int(np.argmax(level))])
+        yield Sign("growing gradients", times, None, step, True)
+    ratio, last = depth_ratios(history), int(history.steps[-1])
+    if len(ratio) and ratio[-1] > depth_ratio:
+        times = f"those of the first layers are {ratio[-1]:.3g} times those of the last"
+        first = history.layers[kernels(history)[0]]
+        yield Sign("gradients that grow towards the input", times, first, last, True)
+    if (gradients[np.isfinite(gradients)] > 1).all():
+        words, step = "gradient norms above 1 for every layer", int(history.steps[0])
+        yield Sign(words, "throughout", None, step, False)
+
+
+def _through_time(history: History, depth_ratio: float) -> Iterator[Sign]:
     for layer, measured in history.time_gradients.items():
         norms = np.array(measured.norms[-1])
         ends = max(1, len(norms) // 10)
-        late = np.median(norms[-ends:])
-        if late > 0 and np.median(norms[:ends]) > depth_ratio * late:
-            times = f"those of the first steps are {np.median(norms[:ends]) / late:.3g} times"
+        first, last = np.median(norms[:ends]), np.median(norms[-ends:])
+        if last > 0 and first > depth_ratio * last:
+            times = f"those of the first steps are {first / last:.3g} times those of the last"
             words = "gradients that grow back through time"
-            add(words, f"{times} those of the last", layer, measured.steps[-1])
+            yield Sign(words, times, layer, measured.steps[-1], True)
+
+
+def _for_information(history: History) -> Iterator[Sign]:
     first = history.non_finite
     if first is not None and first.what != "batch":
         name = "weights of NaN" if first.what == "weight" else "loss of NaN"
-        add(name, f"in step {first.step}", first.layer, first.step, False)
+        yield Sign(name, f"in step {first.step}", first.layer, first.step, False)
     for rule, name in ((no_traction, "poor traction"), (loss_spikes, "large changes of the loss")):
         if finding := rule(history):
-            add(name, finding.evidence, None, finding.step, False)
-    return signs
+            yield Sign(name, finding.evidence, None, finding.step, False)
 
 
 def _over_first(norms: np.ndarray) -> np.ndarray:

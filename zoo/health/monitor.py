@@ -12,19 +12,19 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from zoo.arguments import integer, one_of
 from zoo.health import probe
-from zoo.health.alarm import first_broken
-from zoo.health.batches import as_arrays, first_examples, size_of
-from zoo.health.history import History, NonFinite, TimeGradients, Units
+from zoo.health.alarm import first_broken, unpack
+from zoo.health.batches import as_arrays
+from zoo.health.history import History
+from zoo.health.looks import Looks
+from zoo.health.recorder import Recorder
 from zoo.health.report import Report
 from zoo.health.rules import checked_thresholds
 from zoo.health.tap import BACKENDS, Tap
 from zoo.health.writing import Writer
 
-BETWEEN_LOOKS = 100  # steps from one look at the units to the next, at least
 BETWEEN_VERDICTS = 50  # steps, where a hopeless training is to end
 SKIPPED_IN_A_ROW = 40  # more than loss scaling needs to find its scale
 
@@ -40,8 +40,8 @@ class GradientHealth(keras.callbacks.Callback):
 
     On the backends TensorFlow and JAX. Where there is nothing to watch (no trainable weights, an
     optimizer without `apply`, copies of a model on several devices of TensorFlow, or the backend
-    PyTorch), and where something of its own fails, it
-    says so once, and the training goes on without it.
+    PyTorch), and where something of its own fails, it says so once, and the training goes on
+    without it.
 
     Args:
         every: Number of updates from one record to the next, at least 1.
@@ -94,6 +94,8 @@ class GradientHealth(keras.callbacks.Callback):
         self.stopped_by: Any = None
         self.bad_batch: Any = None
         self._tap: Tap | None = None
+        self._recorder: Any = None
+        self._looks: Any = None
         self._active = self._goes_on = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GradientHealth:
@@ -122,46 +124,31 @@ class GradientHealth(keras.callbacks.Callback):
         self._state: Any = None
         self._kept: Any = None
         self._waiting: deque[Any] = deque()
-        self._examples: Any = None
-        self._older: Any = None  # weights of some steps before
-        self._before: Any = None  # the record that waits for its update, and its weights
         self._in_a_row = 0
         self.stopped_by = self.bad_batch = None
         problem = self._problem()
         if problem:
             self._give_up(problem)
             return
-        variables = self.model.trainable_variables
-        owners = {
-            id(variable): layer.name
-            for layer in self.model._flatten_layers(include_self=False, recursive=True)
-            for variable in layer._trainable_variables
-        }
-        for layer in probe.recurrent_layers(self.model):  # whose cells hold the variables
-            owners.update({id(variable): layer.name for variable in layer.trainable_variables})
-        names = tuple(variable.path for variable in variables)
-        known = self._goes_on or (self._tap is not None and self._tap.model is self.model)
+        is_known = self._goes_on or (self._tap is not None and self._tap.model is self.model)
         self._goes_on = False
-        if self.history.variables != names or not known:
-            self.history = History(
-                variables=names,
-                layers=tuple(owners.get(id(one), self.model.name) for one in variables),
-                sizes=tuple(math.prod(one.shape) for one in variables),
-                recurrent=tuple(layer.name for layer in probe.recurrent_layers(self.model)),
-            )
-        else:
+        history = probe.empty_history(self.model)
+        if is_known and self.history.variables == history.variables:
             self.history.go_on()
+        else:
+            self.history = history
         self.step = self.history.last_step
-        self._next_look = self.step + 1
         self._next_verdict = self.step + BETWEEN_VERDICTS
         if self._tap is None or self._tap.model is not self.model:
             self._tap = Tap(self.model, self.every, self._see, self._keep, self._give_up)
         self._active = True
-        try:
-            self._tap.open(self.params)
-            self._remember()
-        except Exception as error:  # of Keras's parts that are not as they were
-            self._give_up(f"{type(error).__name__}: {error}")
+        self._safely(self._open, self._tap)
+
+    def _open(self, tap: Tap) -> None:
+        tap.open(self.params)
+        self._recorder = Recorder(self.history, tap.layout, self.every == 1)
+        self._looks = Looks(self.history, tap)
+        self._looks.remember()
 
     def _require_alone(self) -> None:
         other = getattr(self.model.train_function, "tap", None)
@@ -202,7 +189,7 @@ class GradientHealth(keras.callbacks.Callback):
         if self._active:
             self._safely(self._examine_waiting)
             self._safely(self._writer.end, self)
-        self._state = self._examples = self._kept = self._older = None
+        self._state = self._kept = self._looks = None
 
     def _safely(self, do: Any, *args: Any) -> None:
         """Do something of which no error may end the training."""
@@ -233,9 +220,7 @@ class GradientHealth(keras.callbacks.Callback):
 
     def _examine(self, step: int, batch: Any, measured: dict[str, Any], logs: Any) -> None:
         history = self.history
-        if self._examples is None:
-            self._examples = first_examples(batch)
-            history.batch_size = size_of(batch)
+        self._looks.take_examples(batch)
         # Keras's `convert_to_numpy` takes longer than the rest of this.
         loss = float(measured["loss"] if "loss" in measured else logs.get("loss", math.nan))
         history.add_loss(loss)
@@ -250,108 +235,17 @@ class GradientHealth(keras.callbacks.Callback):
             self._alarm(step, batch, math.isfinite(loss), measured)
         elif bool(measured.get("due", False)) and bool(measured.get("finite", True)):
             self._record(step, measured)
-        if step >= self._next_look and history.non_finite is None:
-            self._look(step)
+        if history.non_finite is None:
+            self._looks.look(step, self._state)
         if self.stop_on and (step >= self._next_verdict or history.non_finite is not None):
             self._judge(step)
 
     def _record(self, step: int, measured: dict[str, Any]) -> None:
         """Take the samples of a step; with those of the next one they tell its update."""
-        assert self._tap is not None
-        values = self._tap.read(measured)
-        if values is None:
-            return
-        gradients, weights = np.split(values.astype(np.float64), 2)
-        if self._end_record(step, weights) and self.every > 1:
-            return
-        with np.errstate(all="ignore"):  # of what is not finite
-            norms = self._tap.norms(gradients) / float(measured.get("scale", 1.0))
-            own = self._tap.norms(weights)
-        self._before = (step, norms, own, weights)
-        broken = np.flatnonzero(~np.isfinite(own))
-        if len(broken) and self.history.non_finite is None:  # which a ReLU hid from the loss
-            column = self._tap.columns[broken[0]]
-            layer, name = self.history.layers[column], self.history.variables[column]
-            self.history.non_finite = NonFinite(step, "weight", layer, (name,))
-
-    def _end_record(self, step: int, weights: np.ndarray) -> bool:
-        """End the record of the step before by what its update made of the samples."""
-        if self._before is None or self._before[0] != step - 1:
-            return False
-        assert self._tap is not None
-        number, norms, own, old = self._before
-        with np.errstate(all="ignore"):  # of what is not finite
-            ratio = self._tap.norms(weights - old) / own
-        self.history.add(number, *map(self._spread, (norms, own, ratio)))
-        self._writer.record(self.history)
-        self._before = None
-        return True
-
-    def _spread(self, values: Any) -> np.ndarray:
-        """Lay values of the variables that have gradients out over all variables."""
-        assert self._tap is not None
-        row = np.full(len(self.history.variables), np.nan)
-        row[self._tap.columns] = values
-        return row
-
-    def _weights(self) -> tuple[Any, Any]:
-        """Give the trainable and other weights as they are now."""
-        # In a step `self.model` would let Keras take back from JAX what JAX no longer has.
-        assert self._tap is not None
-        if self._state is not None:
-            return self._state[0], self._state[1]
-        model = self._tap.model
-        groups = (model.trainable_variables, model.non_trainable_variables)
-        trainable, others = ([variable.value for variable in group] for group in groups)
-        return trainable, others
-
-    def _remember(self) -> None:
-        """Keep the weights for `_alarm`, where XLA keeps none of the step that is not finite."""
-        assert self._tap is not None
-        if self._tap.keeps_no_weights:
-            variables = self._tap.model.trainable_variables
-            self._older = [ops.convert_to_numpy(variable) for variable in variables]
-
-    def _look(self, step: int) -> None:
-        """Look at the units, and at gradients through time."""
-        self._remember()
-        self._next_look = max(step + BETWEEN_LOOKS, step * 2)
-        if self._examples is None:
-            return
-        assert self._tap is not None
-        weights = self._weights()
-        found = probe.look_at_units(self._tap.model, weights, self._examples[0])
-        for name, (kind, dead, saturated) in found.items():
-            units = self.history.units.setdefault(name, Units(kind))
-            units.steps.append(step)
-            units.dead.append(dead)
-            units.saturated.append(saturated)
-        metrics = self._tap.model.metrics_variables
-        state = {
-            "trainable": weights[0],
-            "non_trainable": weights[1],
-            "metrics": self._state[3] if self._state else [one.value for one in metrics],
-        }
-        self._look_at_loss(step, state)
-        for name, norms in probe.gradients_through_time(
-            self._tap.model, state, self._examples
-        ).items():
-            found_there = self.history.time_gradients.setdefault(name, TimeGradients())
-            found_there.steps.append(step)
-            found_there.norms.append(norms)
-
-    def _look_at_loss(self, step: int, state: Mapping[str, Any]) -> None:
-        """Compare the loss with that of one output for all examples, where the model has such."""
-        assert self._tap is not None
-        try:
-            found = probe.beside_one_output(self._tap.model, state, self._examples)
-        except Exception:  # as of a model that has its own train step, and no loss beside it
-            return
-        if found is not None:
-            one_output = self.history.one_output
-            one_output.steps.append(step)
-            one_output.loss.append(found[0])
-            one_output.of_mean.append(found[1])
+        values = Tap.read(measured)
+        scale = float(measured.get("scale", 1.0))
+        if values is not None and self._recorder.take(step, values, scale):
+            self._writer.record(self.history)
 
     def _alarm(self, step: int, batch: Any, loss_is_finite: bool, measured: dict[str, Any]) -> None:
         """Find what was not finite, and keep the batch."""
@@ -363,12 +257,13 @@ class GradientHealth(keras.callbacks.Callback):
         else:
             self._kept = self._tap.read(measured)
         self.bad_batch = as_arrays(batch)
-        now = self._weights()
-        kept = None if self._kept is None else self._tap.unpack(self._kept, now[0])
+        now = self._tap.weights(self._state)
+        kept = None if self._kept is None else unpack(self._tap, self._kept, now[0])
         if kept and kept.weights is not None:
-            self._end_record(step, self._tap.sampled(kept.weights))
+            self._recorder.end(step, self._tap.layout.sampled(kept.weights))
         x = self.bad_batch[0] if self.bad_batch else None
-        found = first_broken(self._tap, self.history, now, self._older, x, kept, loss_is_finite)
+        older = self._looks.older
+        found = first_broken(self._tap, self.history, now, older, x, kept, loss_is_finite)
         self.history.non_finite = dataclasses.replace(found, step=step)
         self._writer.batch(self.bad_batch)
 

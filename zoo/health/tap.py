@@ -7,8 +7,6 @@ it. Gradients come from the optimizer, which is given them; the loss from Keras'
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,25 +20,12 @@ from zoo.health.inside import (
     of_both,
     of_gradients,
     of_weights,
-    stride_of,
 )
+from zoo.health.layout import Layout
 from zoo.health.probe import first_weights
 
 ENTRY = "zoo_health"  # in the logs, between the train step and the train function
 BACKENDS = ("tensorflow", "jax")
-
-
-@dataclasses.dataclass(frozen=True)
-class Kept:
-    """What a step that was not finite gave: which gradients and weights were, and the weights.
-
-    The weights are those before the step, and `None` where XLA compiles TensorFlow's step and
-    where the loss was finite.
-    """
-
-    finite_gradients: list[bool]
-    finite_weights: list[bool]
-    weights: list[np.ndarray] | None
 
 
 class Tap:
@@ -53,7 +38,8 @@ class Tap:
             `finite`, `due`, what `read` takes, and `scale` where the loss is scaled), the logs,
             and on JAX the state.
         fail: Called with what went wrong where a step cannot be measured.
-        keep: Called on JAX with what a step gave that was not finite, as `unpack` takes it.
+        keep: Called on JAX with what a step gave that was not finite, as `unpack` of
+            `zoo.health.alarm` takes it.
     """
 
     def __init__(
@@ -66,12 +52,7 @@ class Tap:
     ) -> None:
         self.model, self.every, self.see = model, every, see
         self._keep, self.fail = keep, fail
-        self.shapes: list[tuple[int, ...]] = []  # of each variable
-        self.sizes: list[int] = []
-        self.strides: list[int] = []
-        self.columns: list[int] = []  # of the variables that the step has gradients of
-        self._owners = np.array([], int)  # of each sample, its place among the columns
-        self._factors = np.array([])  # values of each variable over its samples
+        self.layout = Layout([])
         self._places: dict[int, int] = {}
         self._first: set[int] = set()  # columns of the weights that meet the inputs
         self._measured: dict[str, Any] = {}
@@ -85,26 +66,6 @@ class Tap:
         """Whether it is in the train step."""
         return bool(self._patched)
 
-    def unpack(self, values: np.ndarray, weights_now: Sequence[Any]) -> Kept:
-        """Read what a step that was not finite gave; `weights_now` are those after it."""
-        count = len(self.columns)
-        gradients = values[:count].astype(bool).tolist()
-        sizes = [self.sizes[column] for column in self.columns]
-        rest = values[count:]
-        if len(rest) == sum(sizes):
-            parts = np.split(rest, np.cumsum(sizes)[:-1])
-            shapes = [self.shapes[column] for column in self.columns]
-            weights = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-            return Kept(gradients, [bool(np.isfinite(one).all()) for one in weights], weights)
-        if self.keeps_no_weights:
-            return Kept(gradients, rest[:count].astype(bool).tolist(), None)
-        if getattr(self._inner, "global_clipnorm", None):  # which spreads NaN to all
-            return Kept(gradients, [True] * count, None)
-        # An update by a finite gradient leaves a weight that is not finite as it was.
-        now = [bool(ops.all(ops.isfinite(weights_now[column]))) for column in self.columns]
-        pairs = zip(gradients, now, strict=True)
-        return Kept(gradients, [is_now or not gradient for gradient, is_now in pairs], None)
-
     @staticmethod
     def read(measured: Mapping[str, Any]) -> np.ndarray | None:
         """Give what was read in a step as one vector: of gradients, then of weights."""
@@ -112,31 +73,29 @@ class Tap:
             return np.concatenate([measured["gradients"].numpy(), measured["weights"].numpy()])
         return np.asarray(measured["values"]) if "values" in measured else None
 
-    def sampled(self, weights: Sequence[np.ndarray]) -> np.ndarray:
-        """Give the samples of all weights."""
-        strides = [self.strides[column] for column in self.columns]
-        parts = [weight.reshape(-1)[::by] for weight, by in zip(weights, strides, strict=True)]
-        return np.concatenate(parts).astype(np.float64)
-
-    def norms(self, samples: np.ndarray) -> np.ndarray:
-        """Estimate the norms of the variables that samples are of."""
-        sums = np.bincount(self._owners, np.square(samples), len(self.columns))
-        return np.sqrt(sums * self._factors)
-
     @property
     def keeps_no_weights(self) -> bool:
         """Whether a step that is not finite tells nothing of the weights before it."""
         return keras.backend.backend() == "tensorflow" and bool(self.model.jit_compile)
 
+    def weights(self, state: Any) -> tuple[Any, Any]:
+        """Give the trainable and other weights as they are now; `state` is of JAX's training."""
+        # In a step Keras would take back from JAX what JAX no longer has.
+        if state is not None:
+            return state[0], state[1]
+        groups = (self.model.trainable_variables, self.model.non_trainable_variables)
+        trainable, others = ([variable.value for variable in group] for group in groups)
+        return trainable, others
+
     @property
-    def _inner(self) -> Any:
+    def inner(self) -> Any:
         """The optimizer itself, where another one scales the loss for it."""
         return getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
 
     @property
     def _counter(self) -> keras.Variable:
         """Counts the optimizer's steps; with accumulation its `iterations` are updates."""
-        return self._inner._iterations
+        return self.inner._iterations
 
     def open(self, params: Any) -> None:
         """Put the tap in, for the `fit` of these params; Keras makes its train function anew."""
@@ -153,9 +112,7 @@ class Tap:
             variables = model.trainable_variables
             if not optimizer.built:  # which XLA could not do in the step
                 optimizer.build(variables)
-            self.shapes = [tuple(variable.shape) for variable in variables]
-            self.sizes = [math.prod(shape) for shape in self.shapes]
-            self.strides = [stride_of(size) for size in self.sizes]
+            self.layout = Layout(variables)
             self._places = {id(variable): column for column, variable in enumerate(variables)}
             self._first = {self._places.get(id(one), -1) for one in first_weights(model)}
             with _single_steps(model):
@@ -237,14 +194,6 @@ class Tap:
             self._measured = {}
             self.fail(f"{type(error).__name__}: {error}")
 
-    def _choose(self, columns: list[int]) -> None:
-        """Take note of the variables that are measured, and of how many values stand for each."""
-        self.columns = columns
-        sizes = np.array([self.sizes[column] for column in columns])
-        counts = -(-sizes // [self.strides[column] for column in columns])
-        self._owners = np.repeat(np.arange(len(columns)), counts)
-        self._factors = sizes / np.maximum(counts, 1)
-
     def _measure(
         self, grads: Any, weights: Any, places: Sequence[Any], iterations: Any, scale: Any
     ) -> None:
@@ -257,11 +206,11 @@ class Tap:
         used = [row for row in rows if row[0] is not None and row[1] is not None]
         if not used:
             return
-        self._choose([column for column, _, _ in used])
+        self.layout.choose([column for column, _, _ in used])
         # Of embeddings TensorFlow gives some rows alone.
         dense = [ops.convert_to_tensor(gradient) for _, gradient, _ in used]
         weights = [weight for _, _, weight in used]
-        updates = self._inner.gradient_accumulation_steps or 1  # steps an update
+        updates = self.inner.gradient_accumulation_steps or 1  # steps an update
         phase = iterations % (self.every * updates)
         # Two records in a row, so that their difference is an update.
         due = ops.logical_or(ops.equal(phase, updates - 1), ops.equal(phase, updates))

@@ -1,0 +1,56 @@
+"""Makes records of the samples that steps take: norms, and what an update changes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.health.history import History, NonFinite
+from zoo.health.layout import Layout
+
+
+class Recorder:
+    """Puts records into a history; each needs the weights of two steps in a row.
+
+    Args:
+        history: Where records go.
+        layout: What the samples are of.
+        is_each: Whether each step makes a record, and not two of several steps.
+    """
+
+    def __init__(self, history: History, layout: Layout, is_each: bool) -> None:
+        self.history, self.layout, self.is_each = history, layout, is_each
+        self._waiting: tuple[int, np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def take(self, step: int, values: np.ndarray, scale: float) -> bool:
+        """Take samples of gradients, then of weights; tell whether that ended a record.
+
+        Args:
+            step: Number of the step, counted from 1.
+            values: Samples of gradients, then of weights.
+            scale: Factor of the loss that the gradients are of.
+        """
+        gradients, weights = np.split(values.astype(np.float64), 2)
+        ended = self.end(step, weights)
+        if ended and not self.is_each:
+            return True
+        with np.errstate(all="ignore"):  # of what is not finite
+            norms = self.layout.norms(gradients) / scale
+            own = self.layout.norms(weights)
+        self._waiting = (step, norms, own, weights)
+        broken = np.flatnonzero(~np.isfinite(own))
+        if len(broken) and self.history.non_finite is None:  # which a ReLU hid from the loss
+            column = self.layout.columns[broken[0]]
+            layer, name = self.history.layers[column], self.history.variables[column]
+            self.history.non_finite = NonFinite(step, "weight", layer, (name,))
+        return ended
+
+    def end(self, step: int, weights: np.ndarray) -> bool:
+        """End the record of the step before by the weights after it, if there is one."""
+        if self._waiting is None or self._waiting[0] != step - 1:
+            return False
+        number, norms, own, old = self._waiting
+        with np.errstate(all="ignore"):
+            ratio = self.layout.norms(weights - old) / own
+        self.history.add(number, *map(self.layout.spread, (norms, own, ratio)))
+        self._waiting = None
+        return True
