@@ -178,6 +178,26 @@ def test_a_weight_that_relu_hides_is_found_at_once(value):
         assert np.isfinite(monitor.history.loss).all()
 
 
+def test_a_weight_that_a_later_relu_hides_is_found_where_clipping_spreads_it():
+    model = net(layers.Dense(8, "relu", name="second"))
+
+    def spoil_second(model):
+        kernel = model.get_layer("second").kernel
+        value = np.array(ops.convert_to_numpy(kernel))
+        value[2, 3] = np.nan
+        kernel.assign(value)
+
+    monitor = zoo.GradientHealth()
+    optimizer = keras.optimizers.SGD(0.1, global_clipnorm=0.1)
+    fitted(model, [At(5, spoil_second), monitor], optimizer, epochs=2)
+    found = monitor.history.non_finite
+    assert found.step == 5
+    if found.what == "weight":
+        assert found.layer == "second"
+    else:  # TensorFlow keeps no weights of a step whose loss is finite
+        assert (found.what, found.layer) == ("gradient", "first")
+
+
 @pytest.mark.parametrize("steps", [1, 5])
 def test_nan_in_a_batch_is_found_there(steps):
     x = X.copy()
@@ -202,6 +222,34 @@ def test_units_that_are_dead_or_saturated_are_counted():
     assert 0.75 <= dead <= 1.0
     assert monitor.history.units["first"].kind == "relu"
     assert set(monitor.history.units) == {"first", "bounded"}  # not the one that answers
+
+
+def test_the_loss_is_set_beside_that_of_one_output_for_all():
+    def measured(model, y=Y):
+        monitor = zoo.GradientHealth()
+        fitted(model, [monitor], epochs=1, y=y)
+        return monitor.history.one_output
+
+    found = measured(net(layers.Dropout(0.5), layers.BatchNormalization()))
+    assert found.steps == [1]
+    assert found.loss[0] != found.of_mean[0]
+    model = net()
+    model.get_layer("first").set_weights([np.zeros((6, 8)), np.full(8, -1.0)])
+    dead = measured(model)
+    assert dead.loss == pytest.approx(dead.of_mean)
+    assert measured(net(), y=np.zeros_like(Y)).steps == []  # any output may do for all
+
+
+def test_a_loss_of_its_own_train_step_is_not_set_beside_another():
+    class Own(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return ops.mean(ops.square(self.layers[1].kernel))
+
+    inner = net()
+    monitor = zoo.GradientHealth()
+    fitted(Own(inner.inputs, inner.outputs), [monitor], epochs=1)
+    assert monitor.history.one_output.steps == []
+    assert len(monitor.history.loss) == 7
 
 
 def test_gradients_through_time_fade_where_the_cell_forgets():

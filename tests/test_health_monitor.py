@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from monitored import CASES, X, Y, fitted, net
+from monitored import CASES, LOSS, X, Y, fitted, net
 
 import zoo
 from zoo.health import Report
@@ -91,6 +91,60 @@ def test_an_interrupted_fit_leaves_a_model_that_trains():
     monitor = zoo.GradientHealth()
     model.fit(X, Y, verbose=0, callbacks=[monitor])
     assert len(monitor.history.loss) == 4
+
+
+def test_a_monitor_goes_on_after_an_interrupted_fit():
+    model, monitor = net(), zoo.GradientHealth()
+    with pytest.raises(KeyboardInterrupt):
+        fitted(model, [monitor, Interrupts()])
+    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[monitor])
+    assert 3 + 7 <= len(monitor.history.loss) <= 5 + 7  # on JAX a step more is not examined yet
+    model.fit(X, Y, verbose=0)
+    assert len(monitor.history.loss) <= 12
+
+
+def test_batches_of_a_generator_without_an_end_known():
+    def batches():
+        for start in range(0, 96, 16):
+            yield X[start : start + 16], Y[start : start + 16]
+
+    model, monitor = net(), zoo.GradientHealth(every=2)
+    model.compile("adam", LOSS, steps_per_execution=4)
+    model.fit(batches(), verbose=0, callbacks=[monitor])
+    assert len(monitor.history.loss) == 6
+    assert monitor.history.steps.tolist() == [1, 3, 5]
+
+
+class MakesAnew(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            self.model.make_train_function(force=True)
+
+
+def test_a_train_function_made_anew_by_another_callback():
+    alone = fitted(net(), [MakesAnew()])
+    watched = fitted(net(), [zoo.GradientHealth(), MakesAnew()])
+    for one, other in zip(alone.get_weights(), watched.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    watched.fit(X, Y, verbose=0)
+
+
+class Empty(layers.Layer):
+    def build(self, input_shape):
+        self.none = self.add_weight(shape=(0, 4), name="none")
+
+    def call(self, inputs):
+        return inputs + ops.sum(self.none)
+
+
+def test_variables_without_values_are_no_harm():
+    monitor = zoo.GradientHealth()
+    fitted(net(Empty(name="empty")), [monitor], epochs=1)
+    history = monitor.history
+    column = history.layers.index("empty")
+    assert history.steps.tolist() == [1]
+    np.testing.assert_array_equal(history.gradient_norm[0, column], 0)
+    assert history.non_finite is None
 
 
 def test_two_monitors_are_refused_and_the_model_trains_on():

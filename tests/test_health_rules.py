@@ -7,15 +7,18 @@ import pytest
 
 from zoo.health import History, Report, judge
 from zoo.health.exploding import exploding_signs
-from zoo.health.history import NonFinite, TimeGradients, Units
+from zoo.health.history import NonFinite, OneOutput, TimeGradients, Units
 from zoo.health.remedies import REMEDIES
 from zoo.health.rules import RULES
 
 LAYERS = 10
 
 
-def history(losses, gradients, weights=None, scale=1.0):
-    """A history of kernels alone: gradients are (records, layers), a record every ten steps."""
+def history(losses, gradients, weights=None, scale=1.0, one_output=None):
+    """A history of kernels alone: gradients are (records, layers), a record every ten steps.
+
+    `one_output` are the losses of step 101, and those of one output for all examples.
+    """
     gradients = np.asarray(gradients, float)
     names = tuple(f"dense{index}" for index in range(gradients.shape[1]))
     made = History(
@@ -26,6 +29,9 @@ def history(losses, gradients, weights=None, scale=1.0):
         made.add(1 + 10 * index, row * scale, norms)
     for loss in losses:
         made.add_loss(loss * scale)
+    if one_output:
+        loss, of_mean = one_output
+        made.one_output = OneOutput([101], [loss * scale], [of_mean * scale])
     return made
 
 
@@ -74,6 +80,28 @@ def test_nothing_is_said_of_a_healthy_history():
 def test_each_sickness_is_found_by_its_name(which, name):
     found = names(SICK[which])
     assert found[name] in ("error", "warning")
+
+
+LOW = np.concatenate([np.geomspace(5.0, 0.69, 50), np.full(150, 0.69)])  # what a constant costs
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 100.0])
+@pytest.mark.parametrize(
+    ("losses", "one_output", "found"),
+    [
+        (LOW, (0.69, 0.69), {"no_traction": "warning"}),
+        (LOW, (0.69, 0.692), {"no_traction": "warning"}),
+        (LOW, (0.6, 0.69), {}),
+        (LOW, None, {}),
+        (np.append(LOW[:120], np.geomspace(0.69, 0.5, 80)), (0.69, 0.69), {}),
+    ],
+    ids=["one output", "hardly better", "better", "not measured", "falls since"],
+)
+def test_a_loss_that_falls_to_what_one_output_costs(losses, one_output, found, scale):
+    made = history(losses, flat(), scale=scale, one_output=one_output)
+    assert names(made) == found
+    if found:
+        assert "which one output for all examples costs, too" in judge(made)[0].evidence
 
 
 @pytest.mark.parametrize("scale", [1e-3, 100.0])

@@ -55,8 +55,9 @@ class Looks:
         if self._examples is None:
             return
         trainable, others = self.tap.weights(state)
-        metrics = [variable.value for variable in self.tap.model.metrics_variables]
-        if state is not None:
+        if state is None:
+            metrics = [variable.value for variable in self.tap.model.metrics_variables]
+        else:
             metrics = state[3]
         self._look_at_units(step, (trainable, others))
         everything = {"trainable": trainable, "non_trainable": others, "metrics": metrics}
