@@ -269,14 +269,51 @@ def test_gradients_through_time_fade_where_the_cell_forgets():
     assert monitor.history.recurrent == ("cell",)
 
 
-def test_embeddings_get_gradients_of_some_rows():
-    keras.utils.set_random_seed(0)
-    words = [keras.Input((4,), dtype="int32"), layers.Embedding(50, 3, name="words")]
-    model = keras.Sequential([*words, layers.Flatten(), layers.Dense(3, "softmax")])
-    monitor = zoo.GradientHealth()
-    fitted(model, [monitor], x=RNG.integers(0, 50, (104, 4)), epochs=2)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_embeddings_get_gradients_of_some_rows(compiled):
+    def worded():
+        keras.utils.set_random_seed(0)
+        words = [keras.Input((4,), dtype="int32"), layers.Embedding(50, 3, name="words")]
+        return keras.Sequential([*words, layers.Flatten(), layers.Dense(3, "softmax")])
+
+    class Once(layers.Layer):
+        """Takes the same embedding as a product, whose gradient is of all rows."""
+
+        def build(self, input_shape):
+            self.table = self.add_weight(shape=(50, 3), name="table")
+
+        def call(self, inputs):
+            return ops.matmul(ops.one_hot(inputs, 50), self.table)
+
+    x = RNG.integers(0, 50, (104, 4))
+    monitor, dense = zoo.GradientHealth(), zoo.GradientHealth()
+    model = fitted(worded(), [monitor], x=x, epochs=2, jit_compile=compiled)
     assert monitor.history.layers[0] == "words"
     assert (monitor.history.gradient_norm > 0).all()
+    other = keras.Sequential([keras.Input((4,), dtype="int32"), Once(), *worded().layers[1:]])
+    other.set_weights(worded().get_weights())
+    fitted(other, [dense], x=x, epochs=2, jit_compile=compiled)
+    first = (history.gradient_norm[0] for history in (monitor.history, dense.history))
+    np.testing.assert_allclose(*first, rtol=1e-4)
+    assert model.count_params() == other.count_params()
+
+
+@pytest.mark.parametrize("global_clipnorm", [None, 1.0])
+def test_nan_in_an_embedding_is_found(global_clipnorm):
+    words = [keras.Input((4,), dtype="int32"), layers.Embedding(50, 3, name="words")]
+    model = keras.Sequential([*words, layers.Flatten(), layers.Dense(3, "softmax")])
+
+    def spoil_words(model):
+        table = np.array(ops.convert_to_numpy(model.layers[0].embeddings))
+        table[:, 1] = np.nan
+        model.layers[0].embeddings.assign(table)
+
+    monitor = zoo.GradientHealth()
+    optimizer = keras.optimizers.Adam(global_clipnorm=global_clipnorm)
+    x = RNG.integers(0, 50, (104, 4))
+    fitted(model, [At(4, spoil_words), monitor], optimizer, x=x)
+    found = monitor.history.non_finite
+    assert (found.step, found.what, found.layer) == (4, "weight", "words")
 
 
 @pytest.mark.skipif(IS_JAX, reason="its own train step is TensorFlow's")

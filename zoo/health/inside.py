@@ -28,14 +28,27 @@ def all_finite(tensors: Sequence[Any]) -> Any:
     NaN and infinite values stay so in a sum, and a pass over the memory is all that it takes.
     """
     alike: dict[Any, list[Any]] = defaultdict(list)
-    for tensor in tensors:
-        alike[tuple(tensor.shape), tensor.dtype].append(tensor)
+    for number, tensor in enumerate(tensors):
+        shape = tuple(tensor.shape)
+        alike[number if None in shape else shape, tensor.dtype].append(tensor)
     totals = [ops.cast(ops.sum(_added(same)), "float32") for same in alike.values()]
     return ops.all(ops.isfinite(ops.stack(totals)))
 
 
+def of_shape(gradient: Any, shape: Sequence[int]) -> Any:
+    """Give a gradient with its shape, which TensorFlow does not always know."""
+    is_known = getattr(gradient.shape, "is_fully_defined", lambda: True)
+    if hasattr(gradient, "indices") or is_known():
+        return gradient
+    import tensorflow as tf
+
+    return tf.ensure_shape(gradient, shape)
+
+
 def crossed(gradient: Any) -> Any:
     """Give of a large gradient values of all rows and columns: a NaN that goes back fills one."""
+    if hasattr(gradient, "indices"):  # of some rows, as embeddings have
+        return gradient.values
     size = math.prod(gradient.shape)
     return _flat(gradient)[:: stride_of(size)] if size > LARGE else gradient
 
@@ -75,9 +88,37 @@ def of_both(
     return jax.lax.switch(branch, [_nothing, _samples, kept], *tensors)
 
 
-def of_gradients(is_due: Any, is_good: Any, gradients: Sequence[Any]) -> Any:
-    """Give nothing, samples or flags of TensorFlow's gradients."""
-    return _case(_branch(is_due, is_good), gradients, [_empty, _samples, _all_flags])
+def of_gradients(
+    is_due: Any, is_good: Any, gradients: Sequence[Any], shapes: Sequence[Sequence[int]]
+) -> Any:
+    """Give nothing, samples or flags of TensorFlow's gradients.
+
+    Those of embeddings hold some rows alone, and are made whole only where they are wanted.
+    """
+    import tensorflow as tf
+
+    parts = [
+        (one.values, one.indices) if isinstance(one, tf.IndexedSlices) else (one,)
+        for one in gradients
+    ]
+
+    def whole(shape: Sequence[int], values: Any, indices: Any = None) -> Any:
+        if indices is None:
+            return values
+        return tf.ensure_shape(tf.math.unsorted_segment_sum(values, indices, shape[0]), shape)
+
+    def of_whole(do: Callable[..., Any]) -> Callable[..., Any]:
+        def with_whole(*tensors: Any) -> Any:
+            left = iter(tensors)
+            own = [[next(left) for _ in part] for part in parts]
+            return do(*(whole(shape, *one) for shape, one in zip(shapes, own, strict=True)))
+
+        return with_whole
+
+    tensors = [tensor for part in parts for tensor in part]
+    return _case(
+        _branch(is_due, is_good), tensors, [_empty, of_whole(_samples), of_whole(_all_flags)]
+    )
 
 
 def of_weights(is_due: Any, is_good: Any, variables: Sequence[Any]) -> Any:

@@ -19,6 +19,7 @@ from zoo.health.inside import (
     crossed,
     of_both,
     of_gradients,
+    of_shape,
     of_weights,
 )
 from zoo.health.layout import Layout
@@ -207,8 +208,8 @@ class Tap:
         if not used:
             return
         self.layout.choose([column for column, _, _ in used])
-        # Of embeddings TensorFlow gives some rows alone.
-        dense = [ops.convert_to_tensor(gradient) for _, gradient, _ in used]
+        shapes = [tuple(weight.shape) for _, _, weight in used]
+        gradients = [of_shape(row[1], shape) for row, shape in zip(used, shapes, strict=True)]
         weights = [weight for _, _, weight in used]
         updates = self.inner.gradient_accumulation_steps or 1  # steps an update
         phase = iterations % (self.every * updates)
@@ -220,15 +221,18 @@ class Tap:
         has_loss = ops.isfinite(found["loss"]) if "loss" in found else ops.equal(0, 0)
         # What hides weights that are not finite from the loss hides them from gradients, too.
         has_weights = ops.logical_and(has_loss, all_finite(first)) if first else has_loss
-        found["finite"] = ops.logical_and(all_finite([crossed(one) for one in dense]), has_weights)
+        found["finite"] = ops.logical_and(
+            all_finite([crossed(one) for one in gradients]), has_weights
+        )
         found["due"] = due
         if scale is not None:
             found["scale"] = ops.convert_to_tensor(scale)
         if keras.backend.backend() == "jax" or self.model.jit_compile:
             values = [_value(weight) for weight in weights]
+            dense = [ops.convert_to_tensor(gradient) for gradient in gradients]
             found["values"] = of_both(due, found["finite"], dense, values, self._keep)
             return
-        found["gradients"] = of_gradients(due, found["finite"], dense)
+        found["gradients"] = of_gradients(due, found["finite"], gradients, shapes)
         found["weights"] = of_weights(due, has_weights, weights)
 
     def _watched(self, function: Any) -> Any:
