@@ -35,20 +35,22 @@ def traction_of(history: History) -> float:
 
 
 def gain_over_one_output(history: History, steps: float) -> float:
-    """Give the share by which the loss is lower than that of one output for all, or fell since.
+    """Give the share by which the loss is lower than that of one output for all.
 
-    Infinity where that was not measured after so many steps.
+    It is that of the last look, or what the fall of the losses since makes of it; infinity where
+    nobody looked after so many steps.
     """
     measured = history.one_output
     if not measured.steps or measured.steps[-1] < steps:
         return np.inf
     since = history.loss[history.loss_steps >= measured.steps[-1]]
-    if not len(since):
+    loss, level = measured.loss[-1], measured.of_mean[-1]
+    if not len(since) or not level:
         return np.inf
     ends = max(5, len(since) // 10)
-    fell = np.median(since[:ends]) - np.median(since[-ends:])
-    level = measured.of_mean[-1]
-    return float(max(level - measured.loss[-1], fell) / abs(level)) if level else np.inf
+    first, last = np.median(since[:ends]), np.median(since[-ends:])
+    fell = (first - last) / abs(first) * abs(loss) if first else 0.0
+    return float((level - loss + max(fell, 0.0)) / abs(level))
 
 
 def moves_of(history: History) -> np.ndarray:

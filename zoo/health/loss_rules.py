@@ -39,7 +39,7 @@ def no_traction(
     update: float = 1e-5,
     gain: float = 0.02,
 ) -> Finding | None:
-    """Tell whether the loss on the training data does not fall, or no lower than a constant's.
+    """Tell whether the loss on the training data does not fall, or ends no lower than a constant's.
 
     Args:
         history: What was measured.
@@ -61,8 +61,11 @@ def no_traction(
         if typical < update:
             evidence += f"; updates are {typical:.2g} times the weights"
     elif gain_over_one_output(history, steps) < gain:
-        level = history.one_output.of_mean[-1]
-        evidence += f", to {level:.3g}, which one output for all examples costs, too"
+        measured = history.one_output
+        evidence += (
+            f"; in step {measured.steps[-1]} it was {measured.loss[-1]:.3g}, and "
+            f"{measured.of_mean[-1]:.3g} with one output for all examples"
+        )
     else:
         return None
     return Finding("no_traction", "warning", None, int(history.last_step), evidence)

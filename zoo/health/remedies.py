@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
+UNSCALED = ("ones", "zeros", "random_normal", "random_uniform", "truncated_normal")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,11 @@ GLOROT = Remedy(
     "Glorot initialisation, for tanh and sigmoid",
     arguments={"kernel_initializer": "glorot_uniform"},
 )
+INITIAL = Remedy(
+    "Glorot initialisation in place of one that does not go by the layer's size",
+    arguments={"kernel_initializer": "glorot_uniform"},
+    instead_of={"kernel_initializer": UNSCALED},
+)
 GRU = Remedy(
     "GRU in place of the simple recurrent cell",
     arguments={"cell": "gru"},
@@ -104,7 +110,10 @@ CHECK_DATA = Remedy("look for NaN and infinite values in the data (monitor.bad_b
 CHECK_LAST = Remedy("check that the last activation fits the loss and the labels")
 
 REMEDIES: dict[str, tuple[Remedy, ...]] = {
-    "non_finite": (CHECK_DATA, CLIP, LOWER_RATE, MUCH_LOWER_RATE, SCALE, BATCH_NORM, FLOAT32),
+    "non_finite": (
+        *(CHECK_DATA, CLIP, LOWER_RATE, MUCH_LOWER_RATE, SCALE),
+        *(BOUNDED, INITIAL, BATCH_NORM, FLOAT32),
+    ),
     "exploding_gradients": (
         *(CLIP, LOWER_RATE, MUCH_LOWER_RATE, WARM_UP, SCALE),
         *(BOUNDED, BATCH_NORM, GLOROT, SKIP, GRU, LSTM),
@@ -113,6 +122,9 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "dead_units": (LOWER_RATE, MUCH_LOWER_RATE, LEAKY, HE, BATCH_NORM, SCALE),
     "saturated_units": (RELU, BATCH_NORM, GLOROT, LOWER_RATE, SCALE),
     "loss_spikes": (LOWER_RATE, CLIP, MUCH_LOWER_RATE, WARM_UP, BATCH_NORM),
-    "no_traction": (LOWER_RATE, HIGHER_RATE, MUCH_LOWER_RATE, BATCH_NORM, CHECK_LAST, SCALE),
+    "no_traction": (
+        *(LOWER_RATE, HIGHER_RATE, MUCH_LOWER_RATE, INITIAL),
+        *(BATCH_NORM, CHECK_LAST, SCALE),
+    ),
 }
 """Remedies by the name of a finding."""
