@@ -111,12 +111,12 @@ CHECK_LAST = Remedy("check that the last activation fits the loss and the labels
 
 REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "non_finite": (
-        *(CHECK_DATA, CLIP, LOWER_RATE, MUCH_LOWER_RATE, SCALE),
-        *(BOUNDED, INITIAL, BATCH_NORM, FLOAT32),
+        *(CHECK_DATA, BOUNDED, INITIAL, CLIP, LOWER_RATE, MUCH_LOWER_RATE),
+        *(SCALE, BATCH_NORM, FLOAT32),
     ),
     "exploding_gradients": (
-        *(CLIP, LOWER_RATE, MUCH_LOWER_RATE, WARM_UP, SCALE),
-        *(BOUNDED, BATCH_NORM, GLOROT, SKIP, GRU, LSTM),
+        *(BOUNDED, INITIAL, CLIP, LOWER_RATE, MUCH_LOWER_RATE, WARM_UP),
+        *(SCALE, BATCH_NORM, GLOROT, SKIP, GRU, LSTM),
     ),
     "vanishing_gradients": (RELU, SKIP, BATCH_NORM, HE, GRU, LSTM),
     "dead_units": (LOWER_RATE, MUCH_LOWER_RATE, LEAKY, HE, BATCH_NORM, SCALE),
@@ -127,4 +127,4 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
         *(BATCH_NORM, CHECK_LAST, SCALE),
     ),
 }
-"""Remedies by the name of a finding."""
+"""Remedies by the name of a finding; those for a value that brings it about come first."""
