@@ -207,6 +207,21 @@ def test_a_remedy_changes_only_what_it_is_for():
     assert lower.changes({}, {"learning_rate": 0.5}) == ({}, {"learning_rate": 0.05})
 
 
+@pytest.mark.parametrize("name", ["non_finite", "exploding_gradients"])
+def test_what_brings_an_explosion_about_is_mended_first(name):
+    def calls(activation, initializer):
+        has = {"activation": activation, "kernel_initializer": initializer}
+        recipe = {"learning_rate": 1.0}
+        return [one.call for one in REMEDIES[name] if one.changes(has, recipe)]
+
+    assert calls("exponential", "ones")[:3] == [
+        "activation='relu'",
+        "kernel_initializer='glorot_uniform'",
+        "global_clipnorm=1.0",
+    ]
+    assert calls("relu", "he_normal")[0] == "global_clipnorm=1.0"
+
+
 def test_reports_come_back_from_disk(tmp_path):
     made = dataclasses.replace(
         SICK["vanishing"], units={"dense1": Units("relu", [1], [0.5], [0.0])}
