@@ -115,18 +115,60 @@ def test_batches_of_a_generator_without_an_end_known():
     assert monitor.history.steps.tolist() == [1, 3, 5]
 
 
-class MakesAnew(keras.callbacks.Callback):
+class InTheMiddle(keras.callbacks.Callback):
+    """Changes the model before the second epoch, and makes its train function anew."""
+
+    def __init__(self, change=lambda model: None):
+        super().__init__()
+        self.change, self.seen = change, set()
+
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 1:
+            self.change(self.model)
             self.model.make_train_function(force=True)
 
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.update(logs)
 
-def test_a_train_function_made_anew_by_another_callback():
-    alone = fitted(net(), [MakesAnew()])
-    watched = fitted(net(), [zoo.GradientHealth(), MakesAnew()])
-    for one, other in zip(alone.get_weights(), watched.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    watched.fit(X, Y, verbose=0)
+
+def test_a_train_function_that_another_callback_makes_anew_is_watched():
+    alone = fitted(net(), [InTheMiddle()])
+    monitor, other = zoo.GradientHealth(), InTheMiddle()
+    watched = fitted(net(), [monitor, other])
+    for one, two in zip(alone.get_weights(), watched.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert other.seen == set(watched.history.history) == {"loss"}  # nothing of the monitor's
+    assert len(monitor.history.loss) == 21
+    assert monitor.history.steps.tolist() == [1, 11]
+    watched.fit(X, Y, batch_size=16, verbose=0)
+    assert len(monitor.history.loss) == 21
+
+
+def freeze(model):
+    model.get_layer("first").trainable = False
+
+
+def compile_anew(model):
+    model.compile("sgd", LOSS)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="Keras cannot do so on JAX, watched or not"
+)
+@pytest.mark.parametrize(
+    ("change", "words"), [(freeze, "weights that are trained"), (compile_anew, "the optimizer")]
+)
+def test_what_changes_in_the_middle_is_watched_no_more(change, words):
+    monitor, other = zoo.GradientHealth(), InTheMiddle(change)
+    with pytest.warns(UserWarning, match=f"{words} changed in the middle of it"):
+        model = fitted(net(), [monitor, other])
+    alone = fitted(net(), [InTheMiddle(change)])
+    for one, two in zip(alone.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert other.seen == set(model.history.history) == {"loss"}
+    again = zoo.GradientHealth()
+    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[again])
+    assert len(again.history.loss) == 7
 
 
 class Empty(layers.Layer):

@@ -61,7 +61,8 @@ class Looks:
             metrics = state[3]
         self._look_at_units(step, (trainable, others))
         everything = {"trainable": trainable, "non_trainable": others, "metrics": metrics}
-        self._look_at_loss(step, everything)
+        if step > BETWEEN_LOOKS:  # before, any loss may still be that of one output
+            self._look_at_loss(step, everything)
         self._look_through_time(step, everything)
 
     def _look_at_units(self, step: int, weights: tuple[Any, Any]) -> None:

@@ -14,12 +14,11 @@ import keras
 import numpy as np
 
 from zoo.arguments import integer, one_of
-from zoo.health import probe
 from zoo.health.alarm import first_broken, unpack
 from zoo.health.batches import as_arrays
 from zoo.health.history import History
 from zoo.health.looks import Looks
-from zoo.health.recorder import Recorder
+from zoo.health.recorder import Recorder, empty_history
 from zoo.health.report import Report
 from zoo.health.rules import checked_thresholds
 from zoo.health.tap import BACKENDS, Tap
@@ -132,7 +131,7 @@ class GradientHealth(keras.callbacks.Callback):
             return
         is_known = self._goes_on or (self._tap is not None and self._tap.model is self.model)
         self._goes_on = False
-        history = probe.empty_history(self.model)
+        history = empty_history(self.model)
         if is_known and self.history.variables == history.variables:
             self.history.go_on()
         else:

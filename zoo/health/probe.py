@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-
-from zoo.health.history import History
 
 # How far from its flat ends an activation's output counts as saturated, as (low, high).
 FLAT = {"sigmoid": (0.02, 0.98), "tanh": (-0.96, 0.96)}
@@ -66,24 +63,6 @@ def first_weights(layer: keras.Layer) -> list[Any]:
 def recurrent_layers(model: keras.Model) -> list[keras.Layer]:
     """Give the recurrent layers, in order."""
     return [layer for layer in leaf_layers(model) if isinstance(layer, keras.layers.RNN)]
-
-
-def empty_history(model: keras.Model) -> History:
-    """Give a history of a model of which nothing was measured yet."""
-    variables, recurrent = model.trainable_variables, recurrent_layers(model)
-    owners = {
-        id(variable): layer.name
-        for layer in model._flatten_layers(include_self=False, recursive=True)
-        for variable in layer._trainable_variables
-    }
-    for layer in recurrent:  # whose cells hold the variables
-        owners.update({id(variable): layer.name for variable in layer.trainable_variables})
-    return History(
-        variables=tuple(variable.path for variable in variables),
-        layers=tuple(owners.get(id(variable), model.name) for variable in variables),
-        sizes=tuple(math.prod(variable.shape) for variable in variables),
-        recurrent=tuple(layer.name for layer in recurrent),
-    )
 
 
 def activation_of(layer: keras.Layer) -> str | None:

@@ -1,11 +1,33 @@
-"""Makes records of the samples that steps take: norms, and what an update changes."""
+"""Begins a history, and makes records of the samples that steps take."""
 
 from __future__ import annotations
 
+import math
+
+import keras
 import numpy as np
 
+from zoo.health import probe
 from zoo.health.history import History, NonFinite
 from zoo.health.layout import Layout
+
+
+def empty_history(model: keras.Model) -> History:
+    """Give a history of a model of which nothing was measured yet."""
+    variables, recurrent = model.trainable_variables, probe.recurrent_layers(model)
+    owners = {
+        id(variable): layer.name
+        for layer in model._flatten_layers(include_self=False, recursive=True)
+        for variable in layer._trainable_variables
+    }
+    for layer in recurrent:  # whose cells hold the variables
+        owners.update({id(variable): layer.name for variable in layer.trainable_variables})
+    return History(
+        variables=tuple(variable.path for variable in variables),
+        layers=tuple(owners.get(id(variable), model.name) for variable in variables),
+        sizes=tuple(math.prod(variable.shape) for variable in variables),
+        recurrent=tuple(layer.name for layer in recurrent),
+    )
 
 
 class Recorder:

@@ -121,6 +121,7 @@ class Tap:
             self._tapped = model.train_function
         self._plain = plain
         model.train_function = self._watched(self._tapped)
+        self._patch(model, "make_train_function", self._with_function)
 
     def close(self) -> None:
         """Take the tap out, so that model and optimizer are as they were."""
@@ -132,6 +133,29 @@ class Tap:
     def _patch(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         setattr(owner, name, wrap(getattr(owner, name)))
         self._patched.append((owner, name))
+
+    def _with_function(self, make: Any) -> Any:
+        """Stay in a train function that somebody makes anew in the middle of a `fit`."""
+        model = self.model
+        optimizer, variables = model.optimizer, list(map(id, model.trainable_variables))
+
+        def with_function(force: bool = False) -> Any:
+            if model.train_function is not None and not force:
+                return model.train_function
+            is_same = model.optimizer is optimizer
+            if is_same and list(map(id, model.trainable_variables)) == variables:
+                with _single_steps(model):
+                    make(force=True)
+                self._tapped, self._plain = model.train_function, None
+                model.train_function = self._watched(self._tapped)
+            else:
+                self.close()
+                make(force=True)
+                what = "the weights that are trained" if is_same else "the optimizer"
+                self.fail(f"{what} changed in the middle of it")
+            return model.train_function
+
+        return with_function
 
     def _with_loss(self, update_state: Any) -> Any:
         def with_loss(values: Any, *args: Any, **kwargs: Any) -> Any:
