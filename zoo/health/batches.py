@@ -31,10 +31,15 @@ def _unpacked(batch: Any) -> tuple[Any, Any, Any]:
     return found[0], found[1], found[2]
 
 
+def _is_of_arrays(batch: Any) -> bool:
+    """Tell whether a batch has arrays alone: no sparse or ragged tensors, nor parts on devices."""
+    return all(hasattr(leaf, "__array__") for leaf in _leaves(_without_optionals(batch)))
+
+
 def first_examples(batch: Any) -> tuple[Any, Any, Any] | None:
     """Give the first examples of a batch as x, y and sample weights."""
-    if any(not hasattr(leaf, "shape") for leaf in _leaves(_without_optionals(batch))):
-        return None  # such as what several devices share
+    if not _is_of_arrays(batch):
+        return None
     x, y, weights = keras.tree.map_structure(
         lambda leaf: None if leaf is None else ops.convert_to_tensor(leaf[:PROBED]),
         _unpacked(batch),
@@ -50,7 +55,7 @@ def size_of(batch: Any) -> int:
 
 def as_arrays(batch: Any) -> tuple[Any, Any, Any] | None:
     """Give a batch in memory, as x, y and sample weights."""
-    if any(not hasattr(leaf, "shape") for leaf in _leaves(_without_optionals(batch))):
+    if not _is_of_arrays(batch):
         return None
     return keras.tree.map_structure(
         lambda leaf: None if leaf is None else np.array(leaf), _unpacked(batch)

@@ -125,23 +125,35 @@ def of_weights(is_due: Any, is_good: Any, variables: Sequence[Any]) -> Any:
     """Give nothing, samples or all values of TensorFlow's variables.
 
     Only the branch that is taken reads them: to read them in each step takes its time, and a value
-    that is held would be copied by its update.
+    that is held would be copied by its update. Each input of a branch takes its time, too, so that
+    on a CPU they go in as one tensor of handles. TensorFlow then does not know that they are read:
+    the update is to wait for what this gives.
     """
     import tensorflow as tf
 
     variables = [getattr(variable, "_value", variable) for variable in variables]
+    handles = [variable.handle for variable in variables]
+    are_packed = all("CPU" in variable.device for variable in variables)
+    if are_packed:
+        with tf.init_scope():
+            handles = [tf.stack(handles)]
 
     def reading(do: Callable[..., Any]) -> Callable[..., Any]:
         def with_values(*handles: Any) -> Any:
-            pairs = zip(handles, variables, strict=True)
-            read = [tf.raw_ops.ReadVariableOp(resource=h, dtype=v.dtype) for h, v in pairs]
-            return do(*(tf.ensure_shape(r, v.shape) for r, v in zip(read, variables, strict=True)))
+            own = tf.unstack(handles[0], len(variables)) if are_packed else handles
+            return do(*map(_read, own, variables))
 
         return with_values
 
-    handles = [variable.handle for variable in variables]
     branches = [_empty, reading(_samples), reading(_all)]
     return _case(_branch(is_due, is_good), handles, branches, tf.raw_ops.Case)
+
+
+def _read(handle: Any, variable: Any) -> Any:
+    import tensorflow as tf
+
+    value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=variable.dtype)
+    return tf.ensure_shape(value, variable.shape)
 
 
 def _branch(is_due: Any, is_good: Any) -> Any:

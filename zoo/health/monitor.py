@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import warnings
@@ -125,11 +126,29 @@ class GradientHealth(keras.callbacks.Callback):
         self._waiting: deque[Any] = deque()
         self._in_a_row = 0
         self.stopped_by = self.bad_batch = None
+        is_known = self._goes_on or (self._tap is not None and self._tap.model is self.model)
+        if self._tap is None or self._tap.model is not self.model:
+            self._tap = Tap(self.model, self.every, self._see, self._keep, self._give_up)
+        begin = functools.partial(self._safely, self._begin, self._tap, is_known)
+        if self._tap.must_wait:
+            self._tap.wait(self.params, begin)
+        else:
+            begin()
+
+    def _begin(self, tap: Tap, is_known: bool, batches: Any = None) -> None:
+        """Begin to watch, or say why not.
+
+        Args:
+            tap: What measures the model.
+            is_known: Whether the history may go on.
+            batches: What TensorFlow knows of a batch, where the model is not built yet.
+        """
+        if batches is not None:
+            tap.build(batches)
         problem = self._problem()
         if problem:
             self._give_up(problem)
             return
-        is_known = self._goes_on or (self._tap is not None and self._tap.model is self.model)
         self._goes_on = False
         history = empty_history(self.model)
         if is_known and self.history.variables == history.variables:
@@ -138,12 +157,7 @@ class GradientHealth(keras.callbacks.Callback):
             self.history = history
         self.step = self.history.last_step
         self._next_verdict = self.step + BETWEEN_VERDICTS
-        if self._tap is None or self._tap.model is not self.model:
-            self._tap = Tap(self.model, self.every, self._see, self._keep, self._give_up)
         self._active = True
-        self._safely(self._open, self._tap)
-
-    def _open(self, tap: Tap) -> None:
         tap.open(self.params)
         self._recorder = Recorder(self.history, tap.layout, self.every == 1)
         self._looks = Looks(self.history, tap)

@@ -6,8 +6,7 @@ it. Gradients come from the optimizer, which is given them; the loss from Keras'
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -24,8 +23,8 @@ from zoo.health.inside import (
 )
 from zoo.health.layout import Layout
 from zoo.health.probe import first_weights
+from zoo.health.stepping import ENTRY, Stepping, Waiting, single_steps
 
-ENTRY = "zoo_health"  # in the logs, between the train step and the train function
 BACKENDS = ("tensorflow", "jax")
 
 
@@ -61,11 +60,7 @@ class Tap:
         self._tapped: Any = None  # the one with the tap, kept for the next `fit`
         self._patched: list[tuple[Any, str]] = []
         self.params: Any = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is in the train step."""
-        return bool(self._patched)
+        self.is_open = False  # whether it is in the train step, or waits to be
 
     @staticmethod
     def read(measured: Mapping[str, Any]) -> np.ndarray | None:
@@ -100,7 +95,7 @@ class Tap:
 
     def open(self, params: Any) -> None:
         """Put the tap in, for the `fit` of these params; Keras makes its train function anew."""
-        self.params = params
+        self.params, self.is_open = params, True
         model, optimizer = self.model, self.model.optimizer
         self._patch(model._loss_tracker, "update_state", self._with_loss)
         if keras.backend.backend() == "jax":
@@ -116,12 +111,27 @@ class Tap:
             self.layout = Layout(variables)
             self._places = {id(variable): column for column, variable in enumerate(variables)}
             self._first = {self._places.get(id(one), -1) for one in first_weights(model)}
-            with _single_steps(model):
+            with single_steps(model):
                 model.make_train_function(force=True)
-            self._tapped = model.train_function
+            self._tapped = Stepping(self, model.train_function, self.see)
         self._plain = plain
-        model.train_function = self._watched(self._tapped)
+        model.train_function = self._tapped
         self._patch(model, "make_train_function", self._with_function)
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether the model is built in the first step of `fit`, as TensorFlow does it."""
+        layers = self.model._flatten_layers()
+        return keras.backend.backend() == "tensorflow" and not all(one.built for one in layers)
+
+    def wait(self, params: Any, begin: Callable[[Any], None]) -> None:
+        """Call `begin` before that step, with what TensorFlow knows of a batch, for `build`."""
+        self.params, self.is_open, self._plain = params, True, self.model.train_function
+        self.model.train_function = Waiting(self, self._plain, begin)
+
+    def build(self, spec: Any) -> None:
+        """Build the model, as Keras itself does before the first step on its other backends."""
+        self.model._symbolic_build(data_batch=keras.tree.map_structure(_symbolic, spec))
 
     def close(self) -> None:
         """Take the tap out, so that model and optimizer are as they were."""
@@ -129,6 +139,7 @@ class Tap:
             delattr(owner, name)
         self._patched.clear()
         self.model.train_function = self._plain
+        self.is_open = False
 
     def _patch(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         setattr(owner, name, wrap(getattr(owner, name)))
@@ -144,10 +155,10 @@ class Tap:
                 return model.train_function
             is_same = model.optimizer is optimizer
             if is_same and list(map(id, model.trainable_variables)) == variables:
-                with _single_steps(model):
+                with single_steps(model):
                     make(force=True)
-                self._tapped, self._plain = model.train_function, None
-                model.train_function = self._watched(self._tapped)
+                self._tapped, self._plain = Stepping(self, model.train_function, self.see), None
+                model.train_function = self._tapped
             else:
                 self.close()
                 make(force=True)
@@ -166,8 +177,7 @@ class Tap:
 
     def _with_entry(self, train_step: Any) -> Any:
         def with_entry(*args: Any) -> Any:
-            # Of TensorFlow's iterators only the step itself sees the batch.
-            self._measured = {} if keras.backend.backend() == "jax" else {"batch": args[0]}
+            self._measured = {}
             result = train_step(*args)
             logs = result[0] if isinstance(result, tuple) else result
             logs = {**logs, ENTRY: self._measured}
@@ -259,53 +269,15 @@ class Tap:
         found["gradients"] = of_gradients(due, found["finite"], gradients, shapes)
         found["weights"] = of_weights(due, has_weights, weights)
 
-    def _watched(self, function: Any) -> Any:
-        """Make a train function that goes step by step, and takes out what was measured."""
-        is_jax = keras.backend.backend() == "jax"
-        count = self.model.steps_per_execution
 
-        def step(iterator: Any, state: Any) -> tuple[Any, Any]:
-            if not is_jax:
-                logs = dict(function(iterator))
-                measured = logs.pop(ENTRY, {})
-                self.see(measured.pop("batch", None), measured, logs, None)
-                return logs, None
-            batch = next(iterator)
-            logs, state = function(state, iter((batch,)))
-            logs = dict(logs)
-            self.see(batch, logs.pop(ENTRY, {}), logs, state)
-            return logs, state
-
-        def watched(*args: Any) -> Any:
-            iterator, state = args[-1], args[0]
-            logs = None
-            with _single_steps(self.model):
-                for number in range(count):
-                    try:
-                        logs, state = step(iterator, state)
-                    except StopIteration:
-                        if not number:
-                            raise
-                        break
-            return (logs, state) if is_jax else logs
-
-        watched.tap = self  # type: ignore[attr-defined]
-        return watched
+def _symbolic(spec: Any) -> Any:
+    shape = getattr(spec, "shape", None)
+    return (
+        None
+        if shape is None
+        else keras.KerasTensor(shape, keras.backend.standardize_dtype(spec.dtype))
+    )
 
 
 def _value(weight: Any) -> Any:
     return weight.value if isinstance(weight, keras.Variable) else weight
-
-
-@contextlib.contextmanager
-def _single_steps(model: keras.Model) -> Iterator[None]:
-    """Let a model's train function do one step at a time, so that each one is seen."""
-    count = model.steps_per_execution
-    if count == 1:
-        yield
-        return
-    model.steps_per_execution = 1
-    try:
-        yield
-    finally:
-        model.steps_per_execution = count
