@@ -37,7 +37,8 @@ def state(model):
 
 
 @pytest.mark.parametrize(
-    ("name", "more"), [*((name, "") for name in CASES), *(("plain", more) for more in MORE)]
+    ("name", "more"),
+    [*((name, "") for name in CASES), *(("plain", more) for more in MORE), ("XLA", "dropout")],
 )
 def test_a_training_is_the_same_to_the_bit(name, more):
     alone, watched = run(name, [], more), run(name, [monitor := zoo.GradientHealth()], more)
@@ -75,6 +76,74 @@ def test_another_model_begins_anew():
     assert len(monitor.history.loss) == 21
     fitted(net(), [monitor], epochs=2)
     assert len(monitor.history.loss) == 14
+
+
+class Own(keras.Model):
+    """A model that its first step builds."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.drop = layers.Dense(8, "relu"), layers.Dropout(0.5)
+        self.norm, self.out = layers.BatchNormalization(), layers.Dense(4, "softmax")
+
+    def call(self, x, training=False):
+        return self.out(self.norm(self.drop(self.dense(x), training=training), training=training))
+
+
+UNBUILT = {
+    "sequential": lambda: keras.Sequential(
+        [layers.Dense(8, "relu"), layers.Dropout(0.5), layers.Dense(4, "softmax")]
+    ),
+    "subclass": Own,
+}
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("make", UNBUILT.values(), ids=UNBUILT)
+def test_a_model_that_its_first_step_builds(make, jit):
+    found = []
+    for monitor in (zoo.GradientHealth(), None, zoo.GradientHealth()):
+        keras.utils.set_random_seed(0)
+        callbacks = [] if monitor is None else [monitor]
+        found.append(state(fitted(make(), callbacks, jit_compile=jit, metrics=["accuracy"])))
+    for one, alone, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, alone)
+        np.testing.assert_array_equal(other, alone)
+    assert len(monitor.history.loss) == 21
+    assert monitor.history.layers[0].startswith("dense")
+    assert np.isfinite(monitor.history.gradient_norm).all()
+    assert set(monitor.history.units) == {monitor.history.layers[0]}
+
+
+def test_two_monitors_of_a_model_that_is_not_built_are_refused():
+    model = UNBUILT["sequential"]()
+    with pytest.raises(ValueError, match="leave one of them out"):
+        fitted(model, [zoo.GradientHealth(), zoo.GradientHealth()])
+    monitor = zoo.GradientHealth()
+    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[monitor])
+    assert len(monitor.history.loss) == 7
+    model.fit(X, Y, batch_size=16, verbose=0)
+    assert len(monitor.history.loss) == 7
+
+
+class TrainsOnBatches(keras.callbacks.Callback):
+    def on_train_begin(self, logs=None):
+        self.model.train_on_batch(X[:8], Y[:8])
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.train_on_batch(X[:8], Y[:8])
+
+
+@pytest.mark.parametrize("make", [net, UNBUILT["sequential"]], ids=["built", "not built"])
+def test_batches_that_another_callback_trains_on(make):
+    if keras.backend.backend() == "jax":
+        pytest.skip("Keras cannot do that in a `fit` on JAX")
+    found = []
+    for monitors in ([], [zoo.GradientHealth()]):
+        keras.utils.set_random_seed(0)
+        found.append(state(fitted(make(), [*monitors, TrainsOnBatches()])))
+    for alone, watched in zip(*found, strict=True):
+        np.testing.assert_array_equal(alone, watched)
 
 
 class Interrupts(keras.callbacks.Callback):

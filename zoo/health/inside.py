@@ -61,31 +61,44 @@ def _added(tensors: Sequence[Any]) -> Any:
     return sum(tensors[1:], tensors[0])
 
 
-def of_both(
-    is_due: Any,
-    is_good: Any,
+def of_compiled(
+    has_weights: Any,
     gradients: Sequence[Any],
     weights: Sequence[Any],
     keep: Callable[[Any], None],
-) -> Any:
-    """Give samples of gradients and weights as one vector of one shape, as compilers want it.
+) -> tuple[Any, Any, Any, Any]:
+    """Give norms of gradients, samples of weights, whether all is finite, and what is.
 
-    Zeros in most steps; samples of all gradients, then of all weights, in a step that is due. In
-    one that is not finite XLA gives TensorFlow a flag for each of them that is, and zeros; on JAX
-    `keep` is called with the flags of the gradients and all weights.
+    This is for compilers. It is only sums and maxima that it makes of gradients, and in every step:
+    XLA computes them within the update, which it would round another way if they had to be there as
+    they are, in a result or for a branch.
+
+    Args:
+        has_weights: Whether what is known beside the gradients is finite.
+        gradients: The gradients.
+        weights: The values of the weights.
+        keep: Called on JAX, in a step that is not finite, with what is of the gradients, and all
+            weights.
+
+    Returns:
+        The norms of the gradients' samples; samples of the weights; whether all is finite; whether
+        each gradient is, and then each of the weights if not all is.
     """
-    branch, tensors = _branch(is_due, is_good), [*gradients, *weights]
-    if keras.backend.backend() != "jax":
-        return _case(branch, tensors, [_nothing, _samples, _flags])
-    import jax
+    sums = ops.stack([ops.cast(ops.sum(crossed(one)), "float32") for one in gradients])
+    good = ops.isfinite(sums)
+    is_good = ops.logical_and(ops.all(good), has_weights)
+    norms, flags = ops.stack([_norm(one) for one in gradients]), ops.cast(good, "float32")
+    values = norms, _samples(*weights), is_good
+    if keras.backend.backend() == "jax":
+        import jax
 
-    def kept(*tensors: Any) -> Any:
-        count = len(gradients)
-        everything = [_are_finite(tensors[:count]), *map(_flat, tensors[count:])]
-        jax.debug.callback(keep, _joined(everything))
-        return _nothing(*tensors)
+        def kept(*tensors: Any) -> None:
+            jax.debug.callback(keep, _all(*tensors))
 
-    return jax.lax.switch(branch, [_nothing, _samples, kept], *tensors)
+        jax.lax.cond(is_good, lambda *_: None, kept, flags, *weights)
+        return *values, flags
+    of_weights = _case(ops.cast(is_good, "int32"), weights, [_flags, _ones])
+    return *values, ops.concatenate([flags, of_weights])
 
 
 def of_gradients(
@@ -116,9 +129,7 @@ def of_gradients(
         return with_whole
 
     tensors = [tensor for part in parts for tensor in part]
-    return _case(
-        _branch(is_due, is_good), tensors, [_empty, of_whole(_samples), of_whole(_all_flags)]
-    )
+    return _case(_branch(is_due, is_good), tensors, [_empty, of_whole(_samples), of_whole(_flags)])
 
 
 def of_weights(is_due: Any, is_good: Any, variables: Sequence[Any]) -> Any:
@@ -192,29 +203,31 @@ def _empty(*tensors: Any) -> Any:
     return ops.zeros((0,), "float32")
 
 
-def _nothing(*tensors: Any) -> Any:
-    sizes = [math.prod(tensor.shape) for tensor in tensors]
-    return ops.zeros((sum(-(-size // stride_of(size)) for size in sizes),), "float32")
+def _ones(*tensors: Any) -> Any:
+    return ops.ones((len(tensors),), "float32")
+
+
+def _sample(tensor: Any) -> Any:
+    return _flat(tensor)[:: stride_of(math.prod(tensor.shape))]
 
 
 def _samples(*tensors: Any) -> Any:
-    return _joined([_flat(one)[:: stride_of(math.prod(one.shape))] for one in tensors])
+    return _joined([_sample(tensor) for tensor in tensors])
+
+
+def _norm(tensor: Any) -> Any:
+    """Give the norm of a tensor's sample, of which no square is too large."""
+    sizes = ops.abs(ops.cast(_sample(tensor), "float32"))
+    largest = ops.max(sizes, initial=0.0)
+    return largest * ops.sqrt(ops.sum(ops.square(sizes / ops.where(largest > 0, largest, 1.0))))
 
 
 def _all(*tensors: Any) -> Any:
     return _joined([_flat(tensor) for tensor in tensors])
 
 
-def _all_flags(*tensors: Any) -> Any:
-    return ops.cast(_are_finite(tensors), "float32")
-
-
 def _flags(*tensors: Any) -> Any:
-    return _joined([_are_finite(tensors), _nothing(*tensors)[len(tensors) :]])
-
-
-def _are_finite(tensors: Sequence[Any]) -> Any:
-    return ops.stack([ops.all(ops.isfinite(tensor)) for tensor in tensors])
+    return ops.stack([ops.cast(ops.all(ops.isfinite(tensor)), "float32") for tensor in tensors])
 
 
 def _flat(tensor: Any) -> Any:

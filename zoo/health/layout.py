@@ -40,6 +40,10 @@ class Layout:
         sums = np.bincount(self._owners, np.square(samples), len(self.columns))
         return np.sqrt(sums * self._factors)
 
+    def scaled(self, norms: Any) -> np.ndarray:
+        """Estimate the norms of the measured variables from those of their samples."""
+        return np.asarray(norms, float) * np.sqrt(self._factors)
+
     def sampled(self, weights: Sequence[np.ndarray]) -> np.ndarray:
         """Give the samples of the measured weights."""
         strides = [self.strides[column] for column in self.columns]

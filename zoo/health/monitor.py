@@ -255,9 +255,9 @@ class GradientHealth(keras.callbacks.Callback):
 
     def _record(self, step: int, measured: dict[str, Any]) -> None:
         """Take the samples of a step; with those of the next one they tell its update."""
-        values = Tap.read(measured)
-        scale = float(measured.get("scale", 1.0))
-        if values is not None and self._recorder.take(step, values, scale):
+        assert self._tap is not None
+        read, scale = self._tap.read(measured), float(measured.get("scale", 1.0))
+        if read is not None and self._recorder.take(step, *read, scale):
             self._writer.record(self.history)
 
     def _alarm(self, step: int, batch: Any, loss_is_finite: bool, measured: dict[str, Any]) -> None:
@@ -268,7 +268,7 @@ class GradientHealth(keras.callbacks.Callback):
 
             jax.effects_barrier()
         else:
-            self._kept = self._tap.read(measured)
+            self._kept = self._tap.kept(measured)
         self.bad_batch = as_arrays(batch)
         now = self._tap.weights(self._state)
         kept = None if self._kept is None else unpack(self._tap, self._kept, now[0])

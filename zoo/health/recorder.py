@@ -43,22 +43,21 @@ class Recorder:
         self.history, self.layout, self.is_each = history, layout, is_each
         self._waiting: tuple[int, np.ndarray, np.ndarray, np.ndarray] | None = None
 
-    def take(self, step: int, values: np.ndarray, scale: float) -> bool:
-        """Take samples of gradients, then of weights; tell whether that ended a record.
+    def take(self, step: int, norms: np.ndarray, weights: np.ndarray, scale: float) -> bool:
+        """Take what a step measured; tell whether that ended a record.
 
         Args:
             step: Number of the step, counted from 1.
-            values: Samples of gradients, then of weights.
+            norms: Norms of the gradients.
+            weights: Samples of the weights.
             scale: Factor of the loss that the gradients are of.
         """
-        gradients, weights = np.split(values.astype(np.float64), 2)
         ended = self.end(step, weights)
         if ended and not self.is_each:
             return True
         with np.errstate(all="ignore"):  # of what is not finite
-            norms = self.layout.norms(gradients) / scale
             own = self.layout.norms(weights)
-        self._waiting = (step, norms, own, weights)
+            self._waiting = (step, norms / scale, own, weights)
         broken = np.flatnonzero(~np.isfinite(own))
         if len(broken) and self.history.non_finite is None:  # which a ReLU hid from the loss
             column = self.layout.columns[broken[0]]

@@ -16,7 +16,7 @@ from keras import ops
 from zoo.health.inside import (
     all_finite,
     crossed,
-    of_both,
+    of_compiled,
     of_gradients,
     of_shape,
     of_weights,
@@ -62,12 +62,23 @@ class Tap:
         self.params: Any = None
         self.is_open = False  # whether it is in the train step, or waits to be
 
-    @staticmethod
-    def read(measured: Mapping[str, Any]) -> np.ndarray | None:
-        """Give what was read in a step as one vector: of gradients, then of weights."""
+    def read(self, measured: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Give the norms of gradients and samples of weights that a step measured."""
+        if "norms" in measured:
+            return self.layout.scaled(measured["norms"]), np.asarray(measured["weights"], float)
         if "weights" in measured:
-            return np.concatenate([measured["gradients"].numpy(), measured["weights"].numpy()])
-        return np.asarray(measured["values"]) if "values" in measured else None
+            gradients, weights = measured["gradients"].numpy(), measured["weights"].numpy()
+            return self.layout.norms(gradients.astype(float)), weights.astype(float)
+        return None
+
+    @staticmethod
+    def kept(measured: Mapping[str, Any]) -> np.ndarray | None:
+        """Give what TensorFlow's step that was not finite gave, for `unpack` of the alarm."""
+        if "weights" not in measured:
+            return None
+        if "flags" in measured:
+            return measured["flags"].numpy()
+        return np.concatenate([measured["gradients"].numpy(), measured["weights"].numpy()])
 
     @property
     def keeps_no_weights(self) -> bool:
@@ -198,7 +209,7 @@ class Tap:
             places = [self._places.get(id(variable)) for variable in variables]
             self._try_to_measure(grads, variables, places, self._counter.value, scale)
             # What was read is let go before the update, which would otherwise copy the weights.
-            read = self._measured.get("weights", self._measured.get("values"))
+            read = self._measured.get("weights")
             with tf.control_dependencies([] if read is None else [read]):
                 return apply(grads, variables)
 
@@ -251,21 +262,22 @@ class Tap:
         due = ops.logical_or(ops.equal(phase, updates - 1), ops.equal(phase, updates))
         due = ops.logical_or(due, self.every == 1)
         found = self._measured
+        if scale is not None:
+            found["scale"] = ops.convert_to_tensor(scale)
         first = [_value(weight) for column, _, weight in used if column in self._first]
         has_loss = ops.isfinite(found["loss"]) if "loss" in found else ops.equal(0, 0)
         # What hides weights that are not finite from the loss hides them from gradients, too.
         has_weights = ops.logical_and(has_loss, all_finite(first)) if first else has_loss
-        found["finite"] = ops.logical_and(
-            all_finite([crossed(one) for one in gradients]), has_weights
-        )
         found["due"] = due
-        if scale is not None:
-            found["scale"] = ops.convert_to_tensor(scale)
         if keras.backend.backend() == "jax" or self.model.jit_compile:
             values = [_value(weight) for weight in weights]
             dense = [ops.convert_to_tensor(gradient) for gradient in gradients]
-            found["values"] = of_both(due, found["finite"], dense, values, self._keep)
+            of_all = of_compiled(has_weights, dense, values, self._keep)
+            found["norms"], found["weights"], found["finite"], found["flags"] = of_all
             return
+        found["finite"] = ops.logical_and(
+            all_finite([crossed(one) for one in gradients]), has_weights
+        )
         found["gradients"] = of_gradients(due, found["finite"], gradients, shapes)
         found["weights"] = of_weights(due, has_weights, weights)
 
