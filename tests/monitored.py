@@ -33,6 +33,7 @@ CASES = {
     "accumulation": dict(
         optimizer=lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=2)
     ),
+    "momentum": dict(optimizer=lambda: keras.optimizers.SGD(0.1, 0.9, nesterov=True)),
     "average": dict(optimizer=lambda: keras.optimizers.SGD(0.1, use_ema=True)),
     "clipping": dict(optimizer=lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.1)),
     "bfloat16": dict(policy="mixed_bfloat16"),

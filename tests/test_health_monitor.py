@@ -18,6 +18,13 @@ from zoo.health import Report
 MORE = {
     "dropout": lambda: [layers.Dropout(0.5), layers.BatchNormalization()],
     "frozen": lambda: [layers.Dense(8, name="middle", trainable=False)],
+    "through time": lambda: [
+        layers.Reshape((4, 2)),
+        layers.LayerNormalization(),
+        layers.Dense(16, "gelu"),
+        layers.LayerNormalization(),
+        layers.GRU(9),
+    ],
 }
 
 
@@ -38,7 +45,10 @@ def state(model):
 
 @pytest.mark.parametrize(
     ("name", "more"),
-    [*((name, "") for name in CASES), *(("plain", more) for more in MORE), ("XLA", "dropout")],
+    [
+        *((name, "") for name in CASES),
+        *((name, more) for name in ("plain", "XLA", "momentum") for more in MORE),
+    ],
 )
 def test_a_training_is_the_same_to_the_bit(name, more):
     alone, watched = run(name, [], more), run(name, [monitor := zoo.GradientHealth()], more)

@@ -20,8 +20,8 @@ from zoo.health.tap import Tap
 class Kept:
     """What a step that was not finite gave: which gradients and weights were, and the weights.
 
-    The weights are those before the step, and `None` where XLA compiles TensorFlow's step and
-    where the loss was finite.
+    The weights are those before the step, and `None` where XLA compiles it and where the loss was
+    finite.
     """
 
     finite_gradients: list[bool]
@@ -34,11 +34,11 @@ def unpack(tap: Tap, values: np.ndarray, weights_now: Sequence[Any]) -> Kept:
     columns = tap.layout.columns
     count = len(columns)
     gradients, rest = values[:count].astype(bool).tolist(), values[count:]
+    if tap.is_compiled:
+        return Kept(gradients, rest.astype(bool).tolist(), None)
     weights = tap.layout.whole(rest)
     if weights is not None:
         return Kept(gradients, [bool(np.isfinite(one).all()) for one in weights], weights)
-    if tap.keeps_no_weights:
-        return Kept(gradients, rest[:count].astype(bool).tolist(), None)
     if getattr(tap.inner, "global_clipnorm", None):  # which spreads NaN to all
         return Kept(gradients, [True] * count, None)
     # An update by a finite gradient leaves a weight that is not finite as it was.

@@ -65,7 +65,7 @@ class NonFinite:
     Args:
         step: Number of the training step, counted from 1.
         what: "batch", "weight", "output", "output with older weights" (where XLA compiled
-            TensorFlow's step, which then keeps none), "loss" or "gradient".
+            the step, which then keeps none), "loss" or "gradient".
         layer: Name of the first layer that had or gave it; `None` where nobody can tell.
         variables: Paths of the weights that were not finite, or whose gradients were not.
     """

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from zoo.health.parts import Parts, of_whole
+
 SAMPLE = 1024  # values of each variable that norms are taken of
 LARGE = 2**15  # values of a gradient; of more, some tell whether it is finite
 
@@ -35,20 +37,10 @@ def all_finite(tensors: Sequence[Any]) -> Any:
     return ops.all(ops.isfinite(ops.stack(totals)))
 
 
-def of_shape(gradient: Any, shape: Sequence[int]) -> Any:
-    """Give a gradient with its shape, which TensorFlow does not always know."""
-    is_known = getattr(gradient.shape, "is_fully_defined", lambda: True)
-    if hasattr(gradient, "indices") or is_known():
-        return gradient
-    import tensorflow as tf
-
-    return tf.ensure_shape(gradient, shape)
-
-
 def crossed(gradient: Any) -> Any:
     """Give of a large gradient values of all rows and columns: a NaN that goes back fills one."""
-    if hasattr(gradient, "indices"):  # of some rows, as embeddings have
-        return gradient.values
+    if None in tuple(gradient.shape):  # such as some rows of an embedding
+        return gradient
     size = math.prod(gradient.shape)
     return _flat(gradient)[:: stride_of(size)] if size > LARGE else gradient
 
@@ -62,109 +54,65 @@ def _added(tensors: Sequence[Any]) -> Any:
 
 
 def of_compiled(
-    has_weights: Any,
-    gradients: Sequence[Any],
-    weights: Sequence[Any],
-    keep: Callable[[Any], None],
+    has_weights: Any, gradients: Sequence[Any], weights: Sequence[Any]
 ) -> tuple[Any, Any, Any, Any]:
     """Give norms of gradients, samples of weights, whether all is finite, and what is.
 
-    This is for compilers. It is only sums and maxima that it makes of gradients, and in every step:
-    XLA computes them within the update, which it would round another way if they had to be there as
-    they are, in a result or for a branch.
+    This is for XLA, which rounds an update in another way where its gradient has to be there as it
+    is, in a result or for a branch, or is added up as it is. So that each is made into something
+    first, which is reduced then, in every step. (A call of Python by JAX has that effect, too.)
 
     Args:
         has_weights: Whether what is known beside the gradients is finite.
         gradients: The gradients.
         weights: The values of the weights.
-        keep: Called on JAX, in a step that is not finite, with what is of the gradients, and all
-            weights.
 
     Returns:
         The norms of the gradients' samples; samples of the weights; whether all is finite; whether
         each gradient is, and then each of the weights if not all is.
     """
-    sums = ops.stack([ops.cast(ops.sum(crossed(one)), "float32") for one in gradients])
-    good = ops.isfinite(sums)
-    is_good = ops.logical_and(ops.all(good), has_weights)
-    norms, flags = ops.stack([_norm(one) for one in gradients]), ops.cast(good, "float32")
-    values = norms, _samples(*weights), is_good
+    flags = _flags(*map(crossed, gradients))
+    is_good = ops.logical_and(ops.all(flags > 0), has_weights)
+    branches = [_flags, _ones]
     if keras.backend.backend() == "jax":
         import jax
 
-        def kept(*tensors: Any) -> None:
-            jax.debug.callback(keep, _all(*tensors))
-
-        jax.lax.cond(is_good, lambda *_: None, kept, flags, *weights)
-        return *values, flags
-    of_weights = _case(ops.cast(is_good, "int32"), weights, [_flags, _ones])
-    return *values, ops.concatenate([flags, of_weights])
+        of_weights = jax.lax.switch(ops.cast(is_good, "int32"), branches, *weights)
+    else:
+        of_weights = _case(ops.cast(is_good, "int32"), weights, branches)
+    norms = ops.stack([_norm(one) for one in gradients])
+    return norms, _samples(*weights), is_good, ops.concatenate([flags, of_weights])
 
 
-def of_gradients(
-    is_due: Any, is_good: Any, gradients: Sequence[Any], shapes: Sequence[Sequence[int]]
-) -> Any:
-    """Give nothing, samples or flags of TensorFlow's gradients.
-
-    Those of embeddings hold some rows alone, and are made whole only where they are wanted.
-    """
-    import tensorflow as tf
-
-    parts = [
-        (one.values, one.indices) if isinstance(one, tf.IndexedSlices) else (one,)
-        for one in gradients
-    ]
-
-    def whole(shape: Sequence[int], values: Any, indices: Any = None) -> Any:
-        if indices is None:
-            return values
-        return tf.ensure_shape(tf.math.unsorted_segment_sum(values, indices, shape[0]), shape)
-
-    def of_whole(do: Callable[..., Any]) -> Callable[..., Any]:
-        def with_whole(*tensors: Any) -> Any:
-            left = iter(tensors)
-            own = [[next(left) for _ in part] for part in parts]
-            return do(*(whole(shape, *one) for shape, one in zip(shapes, own, strict=True)))
-
-        return with_whole
-
-    tensors = [tensor for part in parts for tensor in part]
-    return _case(_branch(is_due, is_good), tensors, [_empty, of_whole(_samples), of_whole(_flags)])
+def of_gradients(is_due: Any, is_good: Any, gradients: Sequence[Parts]) -> Any:
+    """Give nothing, samples or flags of TensorFlow's gradients."""
+    tensors = [tensor for gradient in gradients for tensor in gradient.tensors]
+    branches = [_empty, of_whole(gradients, _samples), of_whole(gradients, _flags)]
+    return _case(_branch(is_due, is_good), tensors, branches)
 
 
 def of_weights(is_due: Any, is_good: Any, variables: Sequence[Any]) -> Any:
     """Give nothing, samples or all values of TensorFlow's variables.
 
     Only the branch that is taken reads them: to read them in each step takes its time, and a value
-    that is held would be copied by its update. Each input of a branch takes its time, too, so that
-    on a CPU they go in as one tensor of handles. TensorFlow then does not know that they are read:
-    the update is to wait for what this gives.
+    that is held would be copied by its update. That update waits for it, as TensorFlow knows that
+    the branch has the variables.
     """
     import tensorflow as tf
 
     variables = [getattr(variable, "_value", variable) for variable in variables]
-    handles = [variable.handle for variable in variables]
-    are_packed = all("CPU" in variable.device for variable in variables)
-    if are_packed:
-        with tf.init_scope():
-            handles = [tf.stack(handles)]
 
     def reading(do: Callable[..., Any]) -> Callable[..., Any]:
         def with_values(*handles: Any) -> Any:
-            own = tf.unstack(handles[0], len(variables)) if are_packed else handles
-            return do(*map(_read, own, variables))
+            pairs = zip(handles, variables, strict=True)
+            read = [tf.raw_ops.ReadVariableOp(resource=h, dtype=v.dtype) for h, v in pairs]
+            return do(*(tf.ensure_shape(r, v.shape) for r, v in zip(read, variables, strict=True)))
 
         return with_values
 
+    handles = [variable.handle for variable in variables]
     branches = [_empty, reading(_samples), reading(_all)]
     return _case(_branch(is_due, is_good), handles, branches, tf.raw_ops.Case)
-
-
-def _read(handle: Any, variable: Any) -> Any:
-    import tensorflow as tf
-
-    value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=variable.dtype)
-    return tf.ensure_shape(value, variable.shape)
 
 
 def _branch(is_due: Any, is_good: Any) -> Any:

@@ -23,7 +23,7 @@ class Looks:
         tap: What is in the train step of the model.
 
     Attributes:
-        older: The trainable weights of the last look, where the step keeps none.
+        older: The trainable weights of at most 100 steps before, where the step keeps none.
     """
 
     def __init__(self, history: History, tap: Tap) -> None:
@@ -31,7 +31,7 @@ class Looks:
         self.older: list[Any] | None = None
         self._examples: Any = None
         self._has_examples = False
-        self._next = history.last_step + 1
+        self._next = self._next_copy = history.last_step + 1
 
     def take_examples(self, batch: Any) -> None:
         """Keep some examples of the first batch."""
@@ -40,18 +40,19 @@ class Looks:
             self._examples = first_examples(batch)
             self.history.batch_size = size_of(batch)
 
-    def remember(self) -> None:
+    def remember(self, state: Any = None) -> None:
         """Keep the weights, where XLA keeps none of a step that is not finite."""
-        if self.tap.keeps_no_weights:
-            variables = self.tap.model.trainable_variables
-            self.older = [ops.convert_to_numpy(variable) for variable in variables]
+        if self.tap.is_compiled:
+            self.older = [ops.convert_to_numpy(one) for one in self.tap.weights(state)[0]]
 
     def look(self, step: int, state: Any) -> None:
         """Look, if it is time to; `state` is that of JAX's training."""
+        if step >= self._next_copy:
+            self._next_copy = step + BETWEEN_LOOKS
+            self.remember(state)
         if step < self._next:
             return
         self._next = max(step + BETWEEN_LOOKS, step * 2)
-        self.remember()
         if self._examples is None:
             return
         trainable, others = self.tap.weights(state)

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from zoo.arguments import integer, one_of
 from zoo.health.alarm import first_broken, unpack
@@ -67,7 +66,7 @@ class GradientHealth(keras.callbacks.Callback):
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> monitor = GradientHealth()
-        >>> x = np.random.default_rng(0).random((64, 4))
+        >>> x = keras.random.uniform((64, 4), seed=0)
         >>> _ = model.fit(x, x[:, :1], epochs=10, verbose=0, callbacks=[monitor])
         >>> monitor.report.findings
         ()
@@ -122,13 +121,12 @@ class GradientHealth(keras.callbacks.Callback):
         self._require_alone()
         self._writer.begin()
         self._state: Any = None
-        self._kept: Any = None
         self._waiting: deque[Any] = deque()
         self._in_a_row = 0
         self.stopped_by = self.bad_batch = None
         is_known = self._goes_on or (self._tap is not None and self._tap.model is self.model)
         if self._tap is None or self._tap.model is not self.model:
-            self._tap = Tap(self.model, self.every, self._see, self._keep, self._give_up)
+            self._tap = Tap(self.model, self.every, self._see, self._give_up)
         begin = functools.partial(self._safely, self._begin, self._tap, is_known)
         if self._tap.must_wait:
             self._tap.wait(self.params, begin)
@@ -202,7 +200,7 @@ class GradientHealth(keras.callbacks.Callback):
         if self._active:
             self._safely(self._examine_waiting)
             self._safely(self._writer.end, self)
-        self._state = self._kept = self._looks = None
+        self._state = self._looks = None
 
     def _safely(self, do: Any, *args: Any) -> None:
         """Do something of which no error may end the training."""
@@ -210,11 +208,6 @@ class GradientHealth(keras.callbacks.Callback):
             do(*args)
         except Exception as error:  # whatever it is
             self._give_up(f"{type(error).__name__}: {error}")
-
-    def _keep(self, values: Any) -> None:
-        """Keep what the first step that was not finite gave."""
-        if self._kept is None:
-            self._kept = np.array(values)
 
     def _see(self, batch: Any, measured: dict[str, Any], logs: Any, state: Any) -> None:
         """Take what a step measured."""
@@ -263,15 +256,10 @@ class GradientHealth(keras.callbacks.Callback):
     def _alarm(self, step: int, batch: Any, loss_is_finite: bool, measured: dict[str, Any]) -> None:
         """Find what was not finite, and keep the batch."""
         assert self._tap is not None
-        if keras.backend.backend() == "jax":
-            import jax
-
-            jax.effects_barrier()
-        else:
-            self._kept = self._tap.kept(measured)
         self.bad_batch = as_arrays(batch)
         now = self._tap.weights(self._state)
-        kept = None if self._kept is None else unpack(self._tap, self._kept, now[0])
+        told = self._tap.kept(measured)
+        kept = None if told is None else unpack(self._tap, told, now[0])
         if kept and kept.weights is not None:
             self._recorder.end(step, self._tap.layout.sampled(kept.weights))
         x = self.bad_batch[0] if self.bad_batch else None

@@ -18,10 +18,10 @@ from zoo.health.inside import (
     crossed,
     of_compiled,
     of_gradients,
-    of_shape,
     of_weights,
 )
 from zoo.health.layout import Layout
+from zoo.health.parts import Parts, whole
 from zoo.health.probe import first_weights
 from zoo.health.stepping import ENTRY, Stepping, Waiting, single_steps
 
@@ -38,8 +38,6 @@ class Tap:
             `finite`, `due`, what `read` takes, and `scale` where the loss is scaled), the logs,
             and on JAX the state.
         fail: Called with what went wrong where a step cannot be measured.
-        keep: Called on JAX with what a step gave that was not finite, as `unpack` of
-            `zoo.health.alarm` takes it.
     """
 
     def __init__(
@@ -47,11 +45,10 @@ class Tap:
         model: keras.Model,
         every: int,
         see: Callable[[Any, dict[str, Any], dict[str, Any], Any], None],
-        keep: Callable[..., None],
         fail: Callable[[str], None],
     ) -> None:
         self.model, self.every, self.see = model, every, see
-        self._keep, self.fail = keep, fail
+        self.fail = fail
         self.layout = Layout([])
         self._places: dict[int, int] = {}
         self._first: set[int] = set()  # columns of the weights that meet the inputs
@@ -73,17 +70,17 @@ class Tap:
 
     @staticmethod
     def kept(measured: Mapping[str, Any]) -> np.ndarray | None:
-        """Give what TensorFlow's step that was not finite gave, for `unpack` of the alarm."""
+        """Give what a step that was not finite tells of it, for `unpack` of the alarm."""
         if "weights" not in measured:
             return None
         if "flags" in measured:
-            return measured["flags"].numpy()
+            return np.asarray(measured["flags"])
         return np.concatenate([measured["gradients"].numpy(), measured["weights"].numpy()])
 
     @property
-    def keeps_no_weights(self) -> bool:
-        """Whether a step that is not finite tells nothing of the weights before it."""
-        return keras.backend.backend() == "tensorflow" and bool(self.model.jit_compile)
+    def is_compiled(self) -> bool:
+        """Whether XLA compiles the step, which then tells nothing of the weights before it."""
+        return keras.backend.backend() == "jax" or bool(self.model.jit_compile)
 
     def weights(self, state: Any) -> tuple[Any, Any]:
         """Give the trainable and other weights as they are now; `state` is of JAX's training."""
@@ -198,8 +195,6 @@ class Tap:
         return with_entry
 
     def _with_gradients(self, apply: Any) -> Any:
-        import tensorflow as tf
-
         optimizer = self.model.optimizer
 
         def with_gradients(grads: Any, trainable_variables: Any = None) -> Any:
@@ -208,10 +203,7 @@ class Tap:
             scale = getattr(optimizer, "dynamic_scale", None)
             places = [self._places.get(id(variable)) for variable in variables]
             self._try_to_measure(grads, variables, places, self._counter.value, scale)
-            # What was read is let go before the update, which would otherwise copy the weights.
-            read = self._measured.get("weights")
-            with tf.control_dependencies([] if read is None else [read]):
-                return apply(grads, variables)
+            return apply(grads, variables)
 
         return with_gradients
 
@@ -253,9 +245,8 @@ class Tap:
         if not used:
             return
         self.layout.choose([column for column, _, _ in used])
-        shapes = [tuple(weight.shape) for _, _, weight in used]
-        gradients = [of_shape(row[1], shape) for row, shape in zip(used, shapes, strict=True)]
-        weights = [weight for _, _, weight in used]
+        gradients, weights = [row[1] for row in used], [row[2] for row in used]
+        shapes = [tuple(weight.shape) for weight in weights]
         updates = self.inner.gradient_accumulation_steps or 1  # steps an update
         phase = iterations % (self.every * updates)
         # Two records in a row, so that their difference is an update.
@@ -269,26 +260,22 @@ class Tap:
         # What hides weights that are not finite from the loss hides them from gradients, too.
         has_weights = ops.logical_and(has_loss, all_finite(first)) if first else has_loss
         found["due"] = due
-        if keras.backend.backend() == "jax" or self.model.jit_compile:
-            values = [_value(weight) for weight in weights]
-            dense = [ops.convert_to_tensor(gradient) for gradient in gradients]
-            of_all = of_compiled(has_weights, dense, values, self._keep)
+        if self.is_compiled:
+            dense = [whole(*one) for one in zip(gradients, shapes, strict=True)]
+            of_all = of_compiled(has_weights, dense, [_value(weight) for weight in weights])
             found["norms"], found["weights"], found["finite"], found["flags"] = of_all
             return
-        found["finite"] = ops.logical_and(
-            all_finite([crossed(one) for one in gradients]), has_weights
-        )
-        found["gradients"] = of_gradients(due, found["finite"], gradients, shapes)
+        parts = [Parts(*one) for one in zip(gradients, shapes, strict=True)]
+        floats = [crossed(tensor) for one in parts for tensor in one.floats]
+        found["finite"] = ops.logical_and(all_finite(floats), has_weights)
+        found["gradients"] = of_gradients(due, found["finite"], parts)
         found["weights"] = of_weights(due, has_weights, weights)
 
 
 def _symbolic(spec: Any) -> Any:
-    shape = getattr(spec, "shape", None)
-    return (
-        None
-        if shape is None
-        else keras.KerasTensor(shape, keras.backend.standardize_dtype(spec.dtype))
-    )
+    if getattr(spec, "shape", None) is None:  # of what is not given, such as sample weights
+        return None
+    return keras.KerasTensor(spec.shape, keras.backend.standardize_dtype(spec.dtype))
 
 
 def _value(weight: Any) -> Any:
