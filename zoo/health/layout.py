@@ -32,12 +32,15 @@ class Layout:
         self.columns = columns
         sizes = np.array([self.sizes[column] for column in columns], int)
         counts = -(-sizes // np.array([self.strides[column] for column in columns], int))
-        self._owners = np.repeat(np.arange(len(columns)), counts)  # of each sample
+        self._filled = np.flatnonzero(counts)  # the variables that have values
+        self._starts = (np.cumsum(counts) - counts)[self._filled]
         self._factors = sizes / np.maximum(counts, 1)
 
     def norms(self, samples: np.ndarray) -> np.ndarray:
         """Estimate the norms of the measured variables that samples are of."""
-        sums = np.bincount(self._owners, np.square(samples), len(self.columns))
+        sums = np.zeros(len(self.columns))
+        if len(self._filled):
+            sums[self._filled] = np.add.reduceat(np.square(samples, dtype=float), self._starts)
         return np.sqrt(sums * self._factors)
 
     def scaled(self, norms: Any) -> np.ndarray:

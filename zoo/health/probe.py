@@ -136,6 +136,8 @@ def look_at_units(model: keras.Model, weights: Any, x: Any) -> dict[str, tuple[s
 
     ends = {model.layers[-1].name, *(getattr(model, "output_names", None) or ())}
     judged = [one for one in leaf_layers(model) if activation_of(one) and one.name not in ends]
+    if not judged:
+        return {}
     with watching_calls(judged, see):
         model.stateless_call(*weights, x, **_training(model, False))
     return found

@@ -65,7 +65,7 @@ class Tap:
             return self.layout.scaled(measured["norms"]), np.asarray(measured["weights"], float)
         if "weights" in measured:
             gradients, weights = measured["gradients"].numpy(), measured["weights"].numpy()
-            return self.layout.norms(gradients.astype(float)), weights.astype(float)
+            return self.layout.norms(gradients), weights.astype(float)
         return None
 
     @staticmethod
