@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,17 +10,7 @@ import keras
 from keras import ops
 
 from zoo.health.parts import Parts, of_whole
-
-SAMPLE = 1024  # values of each variable that norms are taken of
-LARGE = 2**15  # values of a gradient; of more, some tell whether it is finite
-
-
-def stride_of(size: int) -> int:
-    """Choose a stride of a variable's values that meets all of its rows and columns."""
-    stride = -(-size // SAMPLE) or 1
-    while stride < size and math.gcd(stride, size) > 1:
-        stride += 1
-    return stride
+from zoo.health.samples import crossed, sample_of
 
 
 def all_finite(tensors: Sequence[Any]) -> Any:
@@ -35,14 +24,6 @@ def all_finite(tensors: Sequence[Any]) -> Any:
         alike[number if None in shape else shape, tensor.dtype].append(tensor)
     totals = [ops.cast(ops.sum(_added(same)), "float32") for same in alike.values()]
     return ops.all(ops.isfinite(ops.stack(totals)))
-
-
-def crossed(gradient: Any) -> Any:
-    """Give of a large gradient values of all rows and columns: a NaN that goes back fills one."""
-    if None in tuple(gradient.shape):  # such as some rows of an embedding
-        return gradient
-    size = math.prod(gradient.shape)
-    return _flat(gradient)[:: stride_of(size)] if size > LARGE else gradient
 
 
 def _added(tensors: Sequence[Any]) -> Any:
@@ -155,31 +136,23 @@ def _ones(*tensors: Any) -> Any:
     return ops.ones((len(tensors),), "float32")
 
 
-def _sample(tensor: Any) -> Any:
-    return _flat(tensor)[:: stride_of(math.prod(tensor.shape))]
-
-
 def _samples(*tensors: Any) -> Any:
-    return _joined([_sample(tensor) for tensor in tensors])
+    return _joined([sample_of(tensor) for tensor in tensors])
 
 
 def _norm(tensor: Any) -> Any:
     """Give the norm of a tensor's sample, of which no square is too large."""
-    sizes = ops.abs(ops.cast(_sample(tensor), "float32"))
+    sizes = ops.abs(ops.cast(sample_of(tensor), "float32"))
     largest = ops.max(sizes, initial=0.0)
     return largest * ops.sqrt(ops.sum(ops.square(sizes / ops.where(largest > 0, largest, 1.0))))
 
 
 def _all(*tensors: Any) -> Any:
-    return _joined([_flat(tensor) for tensor in tensors])
+    return _joined([ops.reshape(tensor, (-1,)) for tensor in tensors])
 
 
 def _flags(*tensors: Any) -> Any:
     return ops.stack([ops.cast(ops.all(ops.isfinite(tensor)), "float32") for tensor in tensors])
-
-
-def _flat(tensor: Any) -> Any:
-    return ops.reshape(tensor, (-1,))
 
 
 def _joined(tensors: Sequence[Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.health.inside import stride_of
+from zoo.health.samples import stride_of
 
 
 class Layout:

@@ -11,8 +11,9 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 from keras import ops
+
+from zoo.health.samples import crossed
 
 
 class Parts:
@@ -37,12 +38,14 @@ class Parts:
             self.tensors, self.floats = [gradient.values, gradient.indices], [gradient.values]
             return
         self.tensors = [gradient] if tf.executing_eagerly() else _factors(gradient)
-        if any(tensor.shape.rank is None for tensor in self.tensors):
-            self.tensors = [tf.ensure_shape(gradient, shape)]
-        self.floats = self.tensors
+        if len(self.tensors) == 1 or any(one.shape.rank is None for one in self.tensors):
+            # A large one is let go, so that its memory serves the update, as it else does.
+            self.tensors = [crossed(dense(gradient, shape))]
+            self._shape = self.tensors[0].shape
+        self.floats = [crossed(tensor) for tensor in self.tensors]
 
     def whole(self, *tensors: Any) -> Any:
-        """Make the gradient of its parts."""
+        """Make the gradient of its parts; of a large one, a sample."""
         import tensorflow as tf
 
         return tf.ensure_shape(self._make(*tensors), self._shape)
@@ -53,10 +56,10 @@ class Parts:
         return tf.math.unsorted_segment_sum(values, rows, self._shape[0])
 
 
-def whole(gradient: Any, shape: Sequence[int]) -> Any:
+def dense(gradient: Any, shape: Sequence[int]) -> Any:
     """Give a gradient as one tensor with its shape, which TensorFlow does not always know."""
     tensor = ops.convert_to_tensor(gradient)
-    if keras.backend.backend() == "jax":
+    if getattr(tensor.shape, "is_fully_defined", lambda: True)():
         return tensor
     import tensorflow as tf
 

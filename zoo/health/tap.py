@@ -15,13 +15,12 @@ from keras import ops
 
 from zoo.health.inside import (
     all_finite,
-    crossed,
     of_compiled,
     of_gradients,
     of_weights,
 )
 from zoo.health.layout import Layout
-from zoo.health.parts import Parts, whole
+from zoo.health.parts import Parts, dense
 from zoo.health.probe import first_weights
 from zoo.health.stepping import ENTRY, Stepping, Waiting, single_steps
 
@@ -261,12 +260,12 @@ class Tap:
         has_weights = ops.logical_and(has_loss, all_finite(first)) if first else has_loss
         found["due"] = due
         if self.is_compiled:
-            dense = [whole(*one) for one in zip(gradients, shapes, strict=True)]
-            of_all = of_compiled(has_weights, dense, [_value(weight) for weight in weights])
+            tensors = [dense(*one) for one in zip(gradients, shapes, strict=True)]
+            of_all = of_compiled(has_weights, tensors, [_value(weight) for weight in weights])
             found["norms"], found["weights"], found["finite"], found["flags"] = of_all
             return
         parts = [Parts(*one) for one in zip(gradients, shapes, strict=True)]
-        floats = [crossed(tensor) for one in parts for tensor in one.floats]
+        floats = [tensor for one in parts for tensor in one.floats]
         found["finite"] = ops.logical_and(all_finite(floats), has_weights)
         found["gradients"] = of_gradients(due, found["finite"], parts)
         found["weights"] = of_weights(due, has_weights, weights)
