@@ -25,7 +25,7 @@ from measure import report
 from rich.progress import track
 
 BATCH, STEPS = 128, 101
-ROUNDS = {"3-block CNN": 4, "MLP of 4 million": 16, "30 layers": 40}
+ROUNDS = {"3-block CNN": 8, "MLP of 4 million": 24, "30 layers": 40}
 ALONE, AGAIN, OURS, BY_HAND, DEBUGGER = (
     "fit",
     "fit again",
