@@ -1,6 +1,6 @@
 """Whether a training has other weights with the monitor than without it: to the last bit.
 
-python benchmarks/health_bits.py                     (some 15 minutes)
+python benchmarks/health_bits.py                     (an hour or more on two cores)
 KERAS_BACKEND=jax python benchmarks/health_bits.py
 
 Nets of many kinds of layers, each with three optimizers, and two of them with all, train for two
