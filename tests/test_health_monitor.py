@@ -136,6 +136,49 @@ def test_two_monitors_of_a_model_that_is_not_built_are_refused():
     assert len(monitor.history.loss) == 7
 
 
+class OfSparse(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(3, "softmax")
+
+    def call(self, x):
+        import tensorflow as tf
+
+        x = tf.sparse.to_dense(x) if isinstance(x, tf.SparseTensor) else x
+        return self.dense(ops.reshape(x, (-1, 6)))
+
+
+class OfSparseAlone(OfSparse):
+    def call(self, x):
+        import tensorflow as tf
+
+        return self.dense(ops.reshape(tf.sparse.to_dense(x), (-1, 6)))
+
+
+@pytest.mark.parametrize("make", [OfSparse, OfSparseAlone])
+def test_sparse_batches_are_no_harm(make):
+    if keras.backend.backend() == "jax":
+        pytest.skip("Keras has no sparse tensors of TensorFlow on JAX")
+    import tensorflow as tf
+
+    batches = tf.data.Dataset.from_tensor_slices((tf.sparse.from_dense(X), Y)).batch(16)
+    found = []
+    for monitors in ([], [zoo.GradientHealth()]):
+        keras.utils.set_random_seed(0)
+        model = make()
+        model.compile("adam", LOSS)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model.fit(batches, verbose=0, callbacks=monitors)
+        found.append(state(model))
+    for alone, watched in zip(*found, strict=True):
+        np.testing.assert_array_equal(alone, watched)
+    told = [str(one.message) for one in said if "GradientHealth" in str(one.message)]
+    # A model that takes nothing else cannot be built before its first step.
+    assert len(told) == (make is OfSparseAlone)
+    assert len(monitors[0].history.loss) == (0 if make is OfSparseAlone else 7)
+
+
 class TrainsOnBatches(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.model.train_on_batch(X[:8], Y[:8])

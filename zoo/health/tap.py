@@ -13,12 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.health.inside import (
-    all_finite,
-    of_compiled,
-    of_gradients,
-    of_weights,
-)
+from zoo.health.inside import all_finite, of_compiled, of_gradients, of_weights
 from zoo.health.layout import Layout
 from zoo.health.parts import Parts, dense
 from zoo.health.probe import first_weights
@@ -31,7 +26,7 @@ class Tap:
     """Measures the steps of a compiled model while it is open.
 
     Args:
-        model: A compiled and built model.
+        model: A compiled model, which is built before the tap is opened.
         every: Number of updates from one record to the next.
         see: Called after each step with the batch, what was measured (arrays on the device: `loss`,
             `finite`, `due`, what `read` takes, and `scale` where the loss is scaled), the logs,
