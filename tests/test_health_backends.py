@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["test_health_monitor.py", "test_health_measures.py"])
+@pytest.mark.parametrize("name", ["monitor", "measures", "targets"])
 def test_the_monitor_on_jax(name):
-    tests = Path(__file__).with_name(name)
+    tests = Path(__file__).with_name(f"test_health_{name}.py")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTEST_ADDOPTS": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)

@@ -222,49 +222,6 @@ def test_units_that_are_dead_or_saturated_are_counted():
     assert set(monitor.history.units) == {"first", "bounded"}  # not the one that answers
 
 
-def one_output_of(model, y=Y, steps=101):
-    """What a training of so many steps, at a rate that changes nothing, measures of its loss."""
-    monitor = zoo.GradientHealth()
-    model.compile(keras.optimizers.SGD(0.0), LOSS)
-    x, y = (np.resize(of, (16 * steps, *of.shape[1:])) for of in (X, y))
-    model.fit(x, y, batch_size=16, shuffle=False, verbose=0, callbacks=[monitor])
-    return monitor.history.one_output
-
-
-def test_the_loss_is_set_beside_that_of_one_output_for_all():
-    model = net()
-    found = one_output_of(model)
-    outputs = np.array(ops.convert_to_numpy(model(X[:16])))
-    own = -np.log(outputs[np.arange(16), Y[:16]]).mean()
-    of_mean = -np.log(outputs.mean(axis=0)[Y[:16]]).mean()
-    assert found.steps == [101]
-    assert found.loss == pytest.approx([own], rel=1e-4)
-    assert found.of_mean == pytest.approx([of_mean], rel=1e-4)
-    assert own != pytest.approx(of_mean, rel=1e-4)
-
-
-def test_a_dead_net_costs_what_one_output_does():
-    model = net()
-    model.get_layer("first").set_weights([np.zeros((6, 8)), np.full(8, -1.0)])
-    found = one_output_of(model)
-    assert found.steps == [101]
-    assert found.loss == pytest.approx(found.of_mean)
-
-
-class OfWeights(keras.Model):
-    """Has a loss that does not come from its outputs."""
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return ops.mean(ops.square(self.layers[1].kernel))
-
-
-def test_a_loss_is_set_beside_none_where_that_tells_nothing():
-    assert one_output_of(net(), steps=100).steps == []  # too early
-    assert one_output_of(net(), y=np.zeros_like(Y)).steps == []  # any output may do for all
-    inner = net()
-    assert one_output_of(OfWeights(inner.inputs, inner.outputs)).steps == []
-
-
 def test_gradients_through_time_fade_where_the_cell_forgets():
     keras.utils.set_random_seed(0)
     x = RNG.random((64, 20, 2)).astype("float32")

@@ -49,13 +49,36 @@ class OneOutput:
 
     Args:
         steps: When it was measured.
-        loss: The loss, in training mode.
-        of_mean: The loss if the mean of the outputs were given for every example.
+        loss: The loss, in training mode; or in inference mode, where it is lower there and that
+            makes a difference.
+        of_mean: The lowest loss found if one output were given for every example: the mean of
+            the outputs, the mean of the other targets, or their logits.
     """
 
     steps: list[int] = dataclasses.field(default_factory=list)
     loss: list[float] = dataclasses.field(default_factory=list)
     of_mean: list[float] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class OutOfReach:
+    """Targets that the last activation cannot give, as sigmoid gives none below 0.
+
+    Args:
+        step: When it was seen.
+        layer: Name of the layer that gives the output.
+        activation: Name of its activation.
+        share: Share of the targets that are out of reach.
+        least: The least target.
+        most: The greatest target.
+    """
+
+    step: int
+    layer: str
+    activation: str
+    share: float
+    least: float
+    most: float
 
 
 @dataclasses.dataclass
@@ -98,6 +121,7 @@ class History:
         units: How units did, by the layer's name.
         time_gradients: Gradients through time, by the recurrent layer's name.
         one_output: The loss beside that of one output for all.
+        out_of_reach: Targets that the last activation cannot give.
         non_finite: The first value that was not finite.
         skipped: Number of steps whose gradients overflowed and that loss scaling left out.
 
@@ -118,6 +142,7 @@ class History:
     units: dict[str, Units] = dataclasses.field(default_factory=dict)
     time_gradients: dict[str, TimeGradients] = dataclasses.field(default_factory=dict)
     one_output: OneOutput = dataclasses.field(default_factory=OneOutput)
+    out_of_reach: OutOfReach | None = None
     non_finite: NonFinite | None = None
     skipped: int = 0
     _rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = dataclasses.field(
@@ -216,6 +241,7 @@ class History:
                 "loss": _rounded(self.one_output.loss),
                 "of_mean": _rounded(self.one_output.of_mean),
             },
+            "out_of_reach": self.out_of_reach and dataclasses.asdict(self.out_of_reach),
             "non_finite": self.non_finite and dataclasses.asdict(self.non_finite),
             "skipped": self.skipped,
         }
@@ -223,7 +249,7 @@ class History:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> History:
         """Make a history of what `get_config` gave, also after JSON."""
-        found = config["non_finite"]
+        found, beyond = config["non_finite"], config.get("out_of_reach")
         names = ("variables", "layers", "sizes", "recurrent")
         plain = ("batch_size", "first_step", "loss_stride", "skipped")
         values: dict[str, Any] = {name: tuple(config[name]) for name in names}
@@ -239,6 +265,7 @@ class History:
                 config["one_output"]["steps"],
                 *(_read(config["one_output"][name]).tolist() for name in ("loss", "of_mean")),
             ),
+            out_of_reach=OutOfReach(**beyond) if beyond else None,
             non_finite=NonFinite(**{**found, "variables": tuple(found["variables"])})
             if found
             else None,

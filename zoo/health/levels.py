@@ -37,20 +37,25 @@ def traction_of(history: History) -> float:
 def gain_over_one_output(history: History, steps: float) -> float:
     """Give the share by which the loss is lower than that of one output for all.
 
-    It is that of the last look, or what the fall of the losses since makes of it; infinity where
-    nobody looked after so many steps.
+    It is that of the last look, with what the losses fell since, and what they would fall if they
+    went on as in the second half of the training; infinity where nobody looked after so many steps.
     """
-    measured = history.one_output
+    measured, losses = history.one_output, history.loss
     if not measured.steps or measured.steps[-1] < steps:
         return np.inf
-    since = history.loss[history.loss_steps >= measured.steps[-1]]
     loss, level = measured.loss[-1], measured.of_mean[-1]
+    since = losses[history.loss_steps >= measured.steps[-1]]
     if not len(since) or not level:
         return np.inf
-    ends = max(5, len(since) // 10)
-    first, last = np.median(since[:ends]), np.median(since[-ends:])
-    fell = (first - last) / abs(first) * abs(loss) if first else 0.0
-    return float((level - loss + max(fell, 0.0)) / abs(level))
+    fell = _fall(since) + _fall(losses[len(losses) // 2 :])
+    return float((level - loss + fell * abs(loss)) / abs(level))
+
+
+def _fall(losses: np.ndarray) -> float:
+    """Give the share of the first of some losses by which the last ones are lower, or 0."""
+    ends = max(5, len(losses) // 10)
+    first, last = np.median(losses[:ends]), np.median(losses[-ends:])
+    return max(float((first - last) / abs(first)), 0.0) if first else 0.0
 
 
 def moves_of(history: History) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from zoo.health import probe
+from zoo.health import probe, targets
 from zoo.health.batches import first_examples, size_of
 from zoo.health.history import History, TimeGradients, Units
 from zoo.health.tap import Tap
@@ -16,7 +16,7 @@ BETWEEN_LOOKS = 100  # steps from one look to the next, at least
 
 
 class Looks:
-    """Looks at units, gradients through time, and the loss beside that of one output for all.
+    """Looks at units, at gradients through time, and at outputs beside their targets.
 
     Args:
         history: Where what was seen goes.
@@ -62,8 +62,7 @@ class Looks:
             metrics = state[3]
         self._look_at_units(step, (trainable, others))
         everything = {"trainable": trainable, "non_trainable": others, "metrics": metrics}
-        if step > BETWEEN_LOOKS:  # before, any loss may still be that of one output
-            self._look_at_loss(step, everything)
+        self._look_at_targets(step, everything)
         self._look_through_time(step, everything)
 
     def _look_at_units(self, step: int, weights: tuple[Any, Any]) -> None:
@@ -74,9 +73,13 @@ class Looks:
             units.dead.append(dead)
             units.saturated.append(saturated)
 
-    def _look_at_loss(self, step: int, state: Mapping[str, Any]) -> None:
+    def _look_at_targets(self, step: int, state: Mapping[str, Any]) -> None:
+        given = (self.tap.model, state, self._examples)
+        found = None
         try:
-            found = probe.beside_one_output(self.tap.model, state, self._examples)
+            self.history.out_of_reach = targets.out_of_reach(*given, step)
+            if step > BETWEEN_LOOKS:  # before, any loss may still be that of one output
+                found = targets.beside_one_output(*given)
         except Exception:  # as of a model that has its own train step, and no loss beside it
             return
         if found is not None:

@@ -13,7 +13,6 @@ from keras import ops
 # How far from its flat ends an activation's output counts as saturated, as (low, high).
 FLAT = {"sigmoid": (0.02, 0.98), "tanh": (-0.96, 0.96)}
 RECTIFIED = ("relu", "relu6")
-FEW_EXAMPLES = 8  # of fewer, the mean is too near to each
 
 
 def leaf_layers(model: keras.Model) -> list[keras.Layer]:
@@ -65,14 +64,21 @@ def recurrent_layers(model: keras.Model) -> list[keras.Layer]:
     return [layer for layer in leaf_layers(model) if isinstance(layer, keras.layers.RNN)]
 
 
-def activation_of(layer: keras.Layer) -> str | None:
-    """Name what a layer's units are judged as: "relu", "sigmoid", "tanh", or nothing."""
+def activation_name(layer: keras.Layer) -> str:
+    """Name what a layer's outputs come through, such as "relu"; "" if that has no name."""
     if isinstance(layer, keras.layers.ReLU):
         is_plain = not layer.negative_slope and not layer.threshold
-        return "relu" if is_plain else None
+        return "relu" if is_plain else ""
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax"
+    return getattr(getattr(layer, "activation", None), "__name__", "")
+
+
+def activation_of(layer: keras.Layer) -> str | None:
+    """Name what a layer's units are judged as: "relu", "sigmoid", "tanh", or nothing."""
     if isinstance(layer, keras.layers.RNN) and not isinstance(layer, keras.layers.SimpleRNN):
         return None  # whose output is a product
-    name = getattr(getattr(layer, "activation", None), "__name__", None)
+    name = activation_name(layer)
     return name if name in (*RECTIFIED, *FLAT) else None
 
 
@@ -109,7 +115,7 @@ def first_broken_layer(model: keras.Model, weights: Any, x: Any) -> str | None:
             broken.append(layer.name)
 
     with watching_calls(leaf_layers(model), see):
-        model.stateless_call(*weights, x, **_training(model, True))
+        model.stateless_call(*weights, x, **training_argument(model, True))
     return broken[0] if broken else None
 
 
@@ -139,11 +145,11 @@ def look_at_units(model: keras.Model, weights: Any, x: Any) -> dict[str, tuple[s
     if not judged:
         return {}
     with watching_calls(judged, see):
-        model.stateless_call(*weights, x, **_training(model, False))
+        model.stateless_call(*weights, x, **training_argument(model, False))
     return found
 
 
-def _training(model: keras.Model, value: bool) -> dict[str, bool]:
+def training_argument(model: keras.Model, value: bool) -> dict[str, bool]:
     """Give the argument `training` to a model whose `call` takes it."""
     return {"training": value} if model._call_has_training_arg else {}
 
@@ -176,7 +182,7 @@ def _gradient_of_input(
     shapes: list[Any] = []
     weights = (state["trainable"], state["non_trainable"])
     with watching_calls([layer], lambda _, inputs, __: shapes.append((inputs.shape, inputs.dtype))):
-        model.stateless_call(*weights, x, **_training(model, False))
+        model.stateless_call(*weights, x, **training_argument(model, False))
     if len(shapes) != 1:  # called several times, as a shared layer is
         return None
     shape, dtype = shapes[0]
@@ -189,10 +195,10 @@ def _gradient_of_input(
 
         layer.call = nudged
         try:
-            outputs, _ = model.stateless_call(*weights, x, **_training(model, False))
+            outputs, _ = model.stateless_call(*weights, x, **training_argument(model, False))
         finally:
             del layer.call
-        return _loss(model, state, batch, outputs)
+        return loss_of(model, state, batch, outputs)
 
     nudge = ops.zeros(shape, dtype)
     if keras.backend.backend() == "jax":
@@ -208,9 +214,10 @@ def _gradient_of_input(
     return None if gradient is None else gradient.numpy()
 
 
-def _loss(
+def loss_of(
     model: keras.Model, state: Mapping[str, Any], batch: tuple[Any, Any, Any], outputs: Any
 ) -> Any:
+    """Give the loss of outputs for a batch."""
     x, y, sample_weight = batch
     value, _ = model.stateless_compute_loss(
         state["trainable"],
@@ -223,30 +230,3 @@ def _loss(
         training=False,
     )
     return value
-
-
-def beside_one_output(
-    model: keras.Model, state: Mapping[str, Any], batch: tuple[Any, Any, Any]
-) -> tuple[float, float] | None:
-    """Give the loss of examples, and the loss if their outputs' mean were given for each.
-
-    Nothing where that tells nothing: of few examples, or of targets that are all alike, or of a
-    loss that does not come from the outputs.
-    """
-    targets = [np.asarray(ops.convert_to_numpy(leaf)) for leaf in keras.tree.flatten(batch[1])]
-    if not any(len(one) >= FEW_EXAMPLES and (one != one[:1]).any() for one in targets):
-        return None
-    weights = (state["trainable"], state["non_trainable"])
-    outputs, _ = model.stateless_call(*weights, batch[0], **_training(model, True))
-    means = keras.tree.map_structure(
-        lambda one: ops.broadcast_to(ops.mean(one, axis=0, keepdims=True), one.shape), outputs
-    )
-    loss, of_means = (float(_loss(model, state, batch, one)) for one in (outputs, means))
-    if loss == of_means and any(map(_vary, keras.tree.flatten(outputs), keras.tree.flatten(means))):
-        return None
-    return loss, of_means
-
-
-def _vary(outputs: Any, means: Any) -> bool:
-    """Tell whether examples have other outputs, by more than rounding makes."""
-    return bool(ops.max(ops.abs(outputs - means)) > 1e-5 * ops.max(ops.abs(outputs)))

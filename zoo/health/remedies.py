@@ -120,11 +120,11 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     ),
     "vanishing_gradients": (RELU, SKIP, BATCH_NORM, HE, GRU, LSTM),
     "dead_units": (LOWER_RATE, MUCH_LOWER_RATE, LEAKY, HE, BATCH_NORM, SCALE),
-    "saturated_units": (RELU, BATCH_NORM, GLOROT, LOWER_RATE, SCALE),
+    "saturated_units": (RELU, BATCH_NORM, GLOROT, CHECK_LAST, LOWER_RATE, SCALE),
     "loss_spikes": (LOWER_RATE, CLIP, MUCH_LOWER_RATE, WARM_UP, BATCH_NORM),
     "no_traction": (
-        *(LOWER_RATE, HIGHER_RATE, MUCH_LOWER_RATE, INITIAL),
-        *(BATCH_NORM, CHECK_LAST, SCALE),
+        *(LOWER_RATE, HIGHER_RATE, CHECK_LAST, MUCH_LOWER_RATE, INITIAL),
+        *(BATCH_NORM, SCALE),
     ),
 }
 """Remedies by the name of a finding; those for a value that brings it about come first."""

@@ -158,27 +158,32 @@ def dead_units(
 
 
 def saturated_units(
-    history: History, *, share: float = 0.6, hopeless_share: float = 0.9
+    history: History, *, share: float = 0.6, hopeless_share: float = 0.9, targets: float = 0.05
 ) -> Finding | None:
-    """Tell whether sigmoid and tanh units sit at the flat ends of their activation.
+    """Tell whether units sit at the flat ends of their activation, or the last ones have to.
 
     Args:
         history: What was measured.
-        share: Share of a layer's outputs.
+        share: Share of the outputs of a layer of sigmoid or tanh units.
         hopeless_share: The same, above which hardly a gradient passes.
+        targets: Share of the targets that are beyond what the last activation can give.
     """
     last = {name: units.saturated[-1] for name, units in history.units.items() if units.saturated}
-    if not last:
+    layer = max(last, key=last.__getitem__) if last else None
+    if layer is not None and last[layer] >= share:
+        is_hopeless = last[layer] >= hopeless_share and traction_of(history) < 0.1
+        units = history.units[layer]
+        evidence = f"{last[layer]:.0%} of the outputs were at the flat ends of {units.kind}"
+        severity = "error" if is_hopeless else "warning"
+        return Finding("saturated_units", severity, layer, units.steps[-1], evidence)
+    beyond = history.out_of_reach
+    if beyond is None or beyond.share < targets:
         return None
-    layer = max(last, key=last.__getitem__)
-    if last[layer] < share:
-        return None
-    severity = (
-        "error" if last[layer] >= hopeless_share and traction_of(history) < 0.1 else "warning"
+    evidence = (
+        f"{beyond.share:.0%} of the targets, which are {beyond.least:.3g} to {beyond.most:.3g}, "
+        f"are beyond what {beyond.activation} can give: the last activation does not fit them"
     )
-    kind = history.units[layer].kind
-    evidence = f"{last[layer]:.0%} of the outputs were at the flat ends of {kind}"
-    return Finding("saturated_units", severity, layer, history.units[layer].steps[-1], evidence)
+    return Finding("saturated_units", "warning", beyond.layer, beyond.step, evidence)
 
 
 RULES: tuple[Callable[..., Finding | None], ...] = (
