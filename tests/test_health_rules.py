@@ -166,6 +166,22 @@ def test_signs_of_exploding_gradients_go_by_name():
     assert [sign.name for sign in quiet] == ["gradient norms above 1 for every layer"]
 
 
+def test_weights_may_grow_where_the_loss_falls():
+    """As those of embeddings do, which begin near 0."""
+    made = history(falling(), flat(), np.geomspace(0.1, 3.0, 20)[:, None] * np.ones(LAYERS))
+    (sign,) = [one for one in exploding_signs(made) if one.name == "growing weights"]
+    assert sign.evidence == "30 times its first norm"
+    assert names(made) == {}
+
+
+@pytest.mark.parametrize(("size", "found"), [(1e-4, False), (1.0, True)])
+def test_a_first_update_may_be_larger_than_weights_that_are_tiny(size, found):
+    made = History(("last/kernel",), ("last",), (100,))
+    made.add(1, np.array([0.5]), np.array([size]), np.array([10.0]))
+    signs = {sign.name for sign in exploding_signs(made)}
+    assert ("updates as large as the weights" in signs) == found
+
+
 def test_thresholds_are_arguments():
     made = history(np.full(200, 2.3), fading(0.3))
     assert "vanishing_gradients" not in names(made, vanishing_gradients={"ratio": 1e-9})

@@ -40,16 +40,20 @@ def exploding_gradients(
     gradient_growth: float = 1e3,
     depth_ratio: float = 1e3,
     update: float = 1.0,
+    update_rms: float = 0.01,
 ) -> Finding | None:
     """Tell whether gradients or weights grow out of bounds.
 
     Args:
         history: What was measured.
         loss_growth: Factor by which the loss grew over its start.
-        weight_growth: Factor by which a layer's weights grew over their first record.
+        weight_growth: Factor by which a layer's weights grew over their first record, where the
+            loss did not fall, too.
         gradient_growth: Factor by which the gradients grew over their first records.
         depth_ratio: Gradients of the first layers over those of the last ones.
         update: Norm of an update over that of the weights.
+        update_rms: Root mean square of an update, below which it harms no weights, small as these
+            may be at first.
     """
     signs = exploding_signs(
         history,
@@ -58,6 +62,7 @@ def exploding_gradients(
         gradient_growth=gradient_growth,
         depth_ratio=depth_ratio,
         update=update,
+        update_rms=update_rms,
     )
     strong = [sign for sign in signs if sign.counts]
     if not strong:
@@ -76,11 +81,12 @@ def exploding_signs(
     gradient_growth: float = 1e3,
     depth_ratio: float = 1e3,
     update: float = 1.0,
+    update_rms: float = 0.01,
 ) -> list[Sign]:
     """List the known signs of exploding gradients that a history shows, by name."""
     return [
         *_of_loss(history, loss_growth),
-        *_of_weights(history, update, weight_growth),
+        *_of_weights(history, update, update_rms, weight_growth),
         *_of_gradients(history, gradient_growth, depth_ratio),
         *_through_time(history, depth_ratio),
         *_for_information(history),
@@ -96,23 +102,28 @@ def _of_loss(history: History, loss_growth: float) -> Iterator[Sign]:
         yield Sign("growing loss", f"from {start:.3g} to {most:.3g}", None, step, True)
 
 
-def _of_weights(history: History, update: float, weight_growth: float) -> Iterator[Sign]:
+def _of_weights(
+    history: History, update: float, update_rms: float, weight_growth: float
+) -> Iterator[Sign]:
     columns = kernels(history)
     names = [history.layers[column] for column in columns]
+    weights = history.weight_norm[:, columns]
     updates = np.nan_to_num(history.update_ratio[:, columns], nan=0.0, posinf=0.0)
+    sizes = updates * weights / np.sqrt([history.sizes[column] for column in columns])
+    updates = np.where(sizes < update_rms, 0.0, updates)
     if updates.size and updates.max() > update:
         row, column = np.unravel_index(np.argmax(updates), updates.shape)
         words, step = "updates as large as the weights", int(history.steps[row])
         times = f"{updates[row, column]:.3g} times the weights' norm"
         yield Sign(words, times, names[column], step, True)
-    weights = history.weight_norm[:, columns]
     if len(weights) < 2:
         return
     growth = _over_first(weights)
     row, column = np.unravel_index(np.argmax(growth), growth.shape)
     if growth[row, column] > weight_growth:
         times = f"{growth[row, column]:.3g} times its first norm"
-        yield Sign("growing weights", times, names[column], int(history.steps[row]), True)
+        counts = not settled(history.loss, start_of(history.loss))
+        yield Sign("growing weights", times, names[column], int(history.steps[row]), counts)
 
 
 def _of_gradients(history: History, gradient_growth: float, depth_ratio: float) -> Iterator[Sign]:
