@@ -14,7 +14,7 @@ from scipy.linalg import subspace_angles
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -367,3 +367,16 @@ def test_illegal_rows_are_refused(transformer, rows):
         transformer.inverse_transform(rows[1])
     with pytest.raises(FloatingPointError, match="Lower `learning_rate`"):
         AutoencoderTransformer(**{**SMALL, "learning_rate": 1e30}).fit(rows[0])
+
+
+def test_a_hopeless_fitting_warns_and_its_health_stays_with_the_estimator(tmp_path):
+    x = load_digits().data
+    options = dict(hidden_units=(16,) * 16, activation="sigmoid", epochs=4, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="vanishing_gradients in 'dense1'"):
+        sick = AutoencoderTransformer(2, **options).fit(x)
+    assert sick.health_.findings[0].name == "vanishing_gradients"
+    joblib.dump(sick, tmp_path / "sick.joblib")
+    again = joblib.load(tmp_path / "sick.joblib")
+    assert again.health_.findings == sick.health_.findings
+    well = AutoencoderTransformer(2, hidden_units=(16,), epochs=4, random_state=0).fit(x)
+    assert well.health_.findings == ()

@@ -12,6 +12,7 @@ from monitored import LOSS, X, Y, net
 import zoo
 from zoo.health.history import History
 
+
 def one_output_of(model, y=Y, steps=101):
     """What a training of so many steps, at a rate that changes nothing, measures of its loss."""
     monitor = zoo.GradientHealth()
@@ -123,7 +124,10 @@ def test_targets_that_it_can_give(last, y, loss):
 
 def test_of_several_outputs_the_one_that_cannot_is_named():
     inputs = keras.Input((6,))
-    outputs = [layers.Dense(2, "relu", name="amount")(inputs), layers.Dense(1, name="level")(inputs)]
+    outputs = [
+        layers.Dense(2, "relu", name="amount")(inputs),
+        layers.Dense(1, name="level")(inputs),
+    ]
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.SGD(0.0), ["mse", "mse"])
     monitor = zoo.GradientHealth()

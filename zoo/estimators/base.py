@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 import random
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -14,16 +15,18 @@ import keras
 import numpy as np
 from keras import ops, tree
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from zoo import arguments as check
 from zoo.data import Dataset, Part
 from zoo.data.columns import single_precision
+from zoo.health import History, Report
 from zoo.models.autoencoder import dense_autoencoder
 from zoo.registry import require_known
 from zoo.tasks import ReconstructionTask
-from zoo.training.fit import fit_model
+from zoo.training.fit import fit_model, own_monitors
 from zoo.training.recipe import Recipe
 
 # Rows go through a model so many at a time, the last ones filled up with zeros: how a product
@@ -86,7 +89,7 @@ class AutoencoderEstimator(BaseEstimator):
         return validate_data(self, X, dtype=np.float32, reset=False)
 
     def _fit_net(self, x: np.ndarray, seed: int) -> keras.Model:
-        """Fit a net."""
+        """Fit a net, and say so where its training was hopeless."""
         recipe = Recipe(optimizer="adam", seed=seed, **self._parameters(OF_RECIPE))
         mean, scale = center_and_scale(x)
         arguments = {**self._more_arguments(), **self._parameters(OF_NET)}
@@ -109,7 +112,14 @@ class AutoencoderEstimator(BaseEstimator):
         # Compiled apart from the net, which is then saved without an optimizer.
         trainer = keras.Model(net.input, net.output)
         trainer.compile(recipe.make_optimizer(), "mse")
-        fit_model(trainer, data, _RebuildingTask(), recipe, verbose=self.verbose)
+        monitors = own_monitors()
+        fit_model(
+            trainer, data, _RebuildingTask(), recipe, callbacks=monitors, verbose=self.verbose
+        )
+        self.health_ = monitors[0].report if monitors else Report.of(History())
+        if self.health_.severity == "error":
+            finding = self.health_.findings[0]
+            warnings.warn(f"{finding}; more is in `health_`.", ConvergenceWarning, stacklevel=3)
         return _in_units(net, mean, scale)
 
     def _parameters(self, names: Iterable[str]) -> dict[str, Any]:

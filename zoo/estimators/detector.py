@@ -50,7 +50,8 @@ class AutoencoderDetector(OutlierMixin, AutoencoderEstimator):
         model_: Keras model from `features`, as they are in `X`, to `{"score": ..., "outlier":
             ...}`: what `score_samples` gives, and whether that is below the threshold, which is a
             weight of its layer `threshold`. Saved or exported, it detects anomalies by itself.
-        encoder_, decoder_, n_features_in_, feature_names_in_: As in `AutoencoderTransformer`.
+        encoder_, decoder_, health_, n_features_in_, feature_names_in_: As in
+            `AutoencoderTransformer`.
         offset_: The threshold.
         table_: The columns of a DataFrame with categories; `None` for rows of numbers.
 

@@ -44,6 +44,8 @@ class AutoencoderTransformer(
         encoder_: Keras model from `features`, as they are in `X`, to `latent`.
         decoder_: Keras model from `latent` to `reconstruction`, in `X`'s units.
         model_: Keras model from `features` to `reconstruction`. The three have the same weights.
+        health_: What `zoo.GradientHealth` found in the fitting, a `zoo.health.Report`. Where that
+            was hopeless, `fit` warns (a `ConvergenceWarning`).
         n_features_in_: Number of features.
         feature_names_in_: Their names, where `X` has such.
 

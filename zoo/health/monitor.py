@@ -33,9 +33,10 @@ class GradientHealth(keras.callbacks.Callback):
 
     It measures inside the compiled step: in each one the loss and whether all gradients are finite;
     in every tenth the norm of each variable's gradient, of the variable and of its update, on a
-    sample of its values. On some examples, in at most one step in 100, it looks at the units: those
-    that are dead or saturated, and how gradients fade through time in recurrent layers. It adds no
-    variable and changes nothing: the weights are those of a training without it.
+    sample of its values. On some examples, in at most one step in 100, it looks at the units, of
+    which some may be dead or saturated, at gradients through time in recurrent layers, and at the
+    targets: whether the last activation can give them, and what one output for all would cost. It
+    adds no variable and changes nothing: the weights are those of a training without it.
 
     On the backends TensorFlow and JAX. Where there is nothing to watch (no trainable weights, an
     optimizer without `apply`, copies of a model on several devices of TensorFlow, or the backend

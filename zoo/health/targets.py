@@ -66,8 +66,9 @@ def _constants(outputs: Any, targets: list[np.ndarray]) -> Iterator[Any]:
     leaves = keras.tree.flatten(outputs)
     if len(leaves) != len(targets):
         return
-    usual = [_usual(target, leaf.shape) for target, leaf in zip(targets, leaves, strict=True)]
-    if any(one is None for one in usual):
+    found = [_usual(target, leaf.shape) for target, leaf in zip(targets, leaves, strict=True)]
+    usual = [one for one in found if one is not None]
+    if len(usual) < len(found):
         return
     for link in (lambda share: share, _log, lambda share: _log(share) - _log(1 - share)):
         tensors = [

@@ -12,6 +12,7 @@ import numpy as np
 from zoo.arguments import broken_weights
 from zoo.data import Dataset
 from zoo.health import GradientHealth
+from zoo.health.tap import BACKENDS
 from zoo.history import numbers_of
 from zoo.tasks import Task
 from zoo.training.memory import keep_freed_memory
@@ -39,6 +40,11 @@ def set_schedule(model: keras.Model, recipe: Recipe, steps: int) -> None:
 def monitor_in(callbacks: Sequence[keras.callbacks.Callback]) -> GradientHealth | None:
     """Find the monitor of a training's health among its callbacks."""
     return next((one for one in callbacks if isinstance(one, GradientHealth)), None)
+
+
+def own_monitors() -> list[GradientHealth]:
+    """Give a training's monitor of its own, or none on a backend where it sees nothing."""
+    return [GradientHealth()] if keras.backend.backend() in BACKENDS else []
 
 
 def require_trainable(recipe: Recipe, data: Dataset, task: Task, callbacks: Any) -> None:

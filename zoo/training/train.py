@@ -18,7 +18,6 @@ from zoo.arguments import mapping
 from zoo.data.dataset import Dataset, require_dataset
 from zoo.data.part import digest
 from zoo.health import GradientHealth, Report
-from zoo.health.tap import BACKENDS
 from zoo.records import CONFIG, claimed, require_free, write_record
 from zoo.registry import entry
 from zoo.tasks.base import check_input, preparing_layer
@@ -28,6 +27,7 @@ from zoo.training.fit import (
     compile_model,
     fit_model,
     monitor_in,
+    own_monitors,
     require_trainable,
 )
 from zoo.training.precision import PRECISIONS, precision_scope, resolve_precision
@@ -125,10 +125,9 @@ def train(
         compile_model(built, the_task, recipe)
     built.optimizer.build(built.trainable_variables)
     steps = len(the_task.batches(built, data.train, recipe.batch_size, seed=recipe.seed))
+    if monitor_in(callbacks) is None:
+        callbacks = [*callbacks, *own_monitors()]
     monitor = monitor_in(callbacks)
-    if monitor is None and keras.backend.backend() in BACKENDS:
-        monitor = GradientHealth()
-        callbacks = [*callbacks, monitor]
 
     erased = (METRICS, HEALTH, HISTORY, MODEL) if overwrite else ()
     flags: dict[str, Any] = {"resume": resume, "overwrite": erased}
