@@ -164,3 +164,10 @@ def test_a_loss_above_that_of_the_usual_target_gives_no_traction(y, units, loss)
     )
     assert 0.999 * least <= found.of_mean[0] <= 1.001 * most
     assert {one.name for one in monitor.report.findings} >= {"no_traction"}
+
+
+def test_a_loss_that_compares_examples_with_each_other():
+    """Of which what the other targets make of each would tell the classes."""
+    model = ends_in(layers.Dense(3))
+    found = monitor_of(model, X, Y, zoo.losses.Triplet(margin=0.2)).history.one_output
+    assert found.of_mean == pytest.approx([0.2])

@@ -47,7 +47,9 @@ def beside_one_output(
         lambda one: ops.broadcast_to(ops.mean(one, axis=0, keepdims=True), one.shape), outputs
     )
     loss = cost(outputs)
-    of_one = [cost(means), *map(cost, _constants(outputs, targets))]
+    of_one = [cost(means)]
+    for of_all, of_others in _constants(outputs, targets):
+        of_one.append(max(cost(of_all), cost(of_others)))
     does_vary = any(map(_vary, keras.tree.flatten(outputs), keras.tree.flatten(means)))
     if does_vary and set(of_one) == {loss}:
         return None
@@ -57,33 +59,39 @@ def beside_one_output(
     return loss, lowest
 
 
-def _constants(outputs: Any, targets: list[np.ndarray]) -> Iterator[Any]:
-    """Give what one output for all examples may be: the usual target, or its logits.
+def _constants(outputs: Any, targets: list[np.ndarray]) -> Iterator[tuple[Any, Any]]:
+    """Give what one output for all examples may be: the mean target, or its logits.
 
     Each could be learned without the inputs, so the lowest loss of them is one that any model can
-    have, whatever the loss expects.
+    have, whatever the loss expects. A mean of these few targets has an advantage, though, as it is
+    made for them; so with each comes what the other examples alone would make it.
     """
     leaves = keras.tree.flatten(outputs)
     if len(leaves) != len(targets):
         return
-    found = [_usual(target, leaf.shape) for target, leaf in zip(targets, leaves, strict=True)]
-    usual = [one for one in found if one is not None]
-    if len(usual) < len(found):
+    found = [_means(target, leaf.shape) for target, leaf in zip(targets, leaves, strict=True)]
+    means = [one for one in found if one is not None]
+    if len(means) < len(found):
         return
     for link in (lambda share: share, _log, lambda share: _log(share) - _log(1 - share)):
-        tensors = [
-            ops.convert_to_tensor(link(one), leaf.dtype)
-            for one, leaf in zip(usual, leaves, strict=True)
-        ]
-        yield keras.tree.pack_sequence_as(outputs, tensors)
+        of_all, of_others = (
+            keras.tree.pack_sequence_as(
+                outputs,
+                [
+                    ops.convert_to_tensor(link(one), leaf.dtype)
+                    for one, leaf in zip(kind, leaves, strict=True)
+                ],
+            )
+            for kind in zip(*means, strict=True)
+        )
+        yield of_all, of_others
 
 
-def _usual(target: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Give each example the mean target of the others, or `None` where that makes no sense.
+def _means(target: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Give for each example the mean target, and that of the others; or nothing to compare.
 
-    Without its own, as a constant that is made for these few examples would have an advantage. It
-    is drawn towards the mean of all units, as there may be more units than examples: for classes,
-    this counts one example more of each.
+    They are drawn towards the mean of all units, as there may be more units than examples: for
+    classes, this counts one example more of each.
     """
     units, size = shape[-1] if len(shape) > 1 else 1, int(np.prod(shape))
     if size > MOST_OUTPUTS:
@@ -94,8 +102,9 @@ def _usual(target: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
         rows = np.eye(units)[target.reshape(-1).astype(int)]
     else:
         return None
-    others = rows.sum(axis=0) - rows
-    return ((others + units * rows.mean()) / (len(rows) - 1 + units)).reshape(shape)
+    count = len(rows) + units
+    total = np.broadcast_to(rows.sum(axis=0) + units * rows.mean(), rows.shape)
+    return (total / count).reshape(shape), ((total - rows) / (count - 1)).reshape(shape)
 
 
 def out_of_reach(
