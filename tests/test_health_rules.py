@@ -7,7 +7,7 @@ import pytest
 
 from zoo.health import History, Report, judge
 from zoo.health.exploding import exploding_signs
-from zoo.health.history import NonFinite, OneOutput, TimeGradients, Units
+from zoo.health.history import NonFinite, OneOutput, OutOfReach, TimeGradients, Units
 from zoo.health.remedies import REMEDIES
 from zoo.health.rules import RULES
 
@@ -146,6 +146,21 @@ def test_units_that_do_not_answer(units, name):
     made.units["dense3"] = units
     (finding,) = [one for one in judge(made) if one.name == name]
     assert (finding.layer, finding.severity, finding.step) == ("dense3", "error", 101)
+
+
+def test_units_may_be_certain_once_the_loss_has_fallen():
+    made = history(falling(end=0.01), flat())
+    made.units["dense3"] = Units("tanh", [101], [0.0], [0.95])
+    assert names(made) == {}
+
+
+def test_targets_beyond_the_last_activation_are_saturated_units():
+    made = history(falling(), flat())
+    made.out_of_reach = OutOfReach(1, "last", "sigmoid", 0.5, -2.0, 3.0)
+    (finding,) = judge(made)
+    assert (finding.name, finding.severity) == ("saturated_units", "warning")
+    assert finding.evidence.startswith("50% of the targets, which are -2 to 3, are beyond")
+    assert names(made, saturated_units={"targets": 0.6}) == {}
 
 
 def test_the_first_value_that_is_not_finite():

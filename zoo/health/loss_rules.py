@@ -37,7 +37,7 @@ def no_traction(
     fall: float = 0.02,
     steps: float = 100,
     update: float = 1e-5,
-    gain: float = 0.02,
+    gain: float = 0.04,
 ) -> Finding | None:
     """Tell whether the loss on the training data does not fall, or ends no lower than a constant's.
 

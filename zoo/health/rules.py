@@ -158,7 +158,12 @@ def dead_units(
 
 
 def saturated_units(
-    history: History, *, share: float = 0.6, hopeless_share: float = 0.9, targets: float = 0.05
+    history: History,
+    *,
+    share: float = 0.6,
+    hopeless_share: float = 0.9,
+    fall: float = 0.9,
+    targets: float = 0.05,
 ) -> Finding | None:
     """Tell whether units sit at the flat ends of their activation, or the last ones have to.
 
@@ -166,12 +171,15 @@ def saturated_units(
         history: What was measured.
         share: Share of the outputs of a layer of sigmoid or tanh units.
         hopeless_share: The same, above which hardly a gradient passes.
+        fall: Share of the first losses by which the last ones are lower, from which on units may
+            be as certain as they like.
         targets: Share of the targets that are beyond what the last activation can give.
     """
     last = {name: units.saturated[-1] for name, units in history.units.items() if units.saturated}
     layer = max(last, key=last.__getitem__) if last else None
-    if layer is not None and last[layer] >= share:
-        is_hopeless = last[layer] >= hopeless_share and traction_of(history) < 0.1
+    traction = traction_of(history)
+    if layer is not None and last[layer] >= share and traction < fall:
+        is_hopeless = last[layer] >= hopeless_share and traction < 0.1
         units = history.units[layer]
         evidence = f"{last[layer]:.0%} of the outputs were at the flat ends of {units.kind}"
         severity = "error" if is_hopeless else "warning"
