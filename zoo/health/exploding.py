@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.health.findings import Finding
 from zoo.health.history import History, kernels
-from zoo.health.levels import depth_ratios, settled, start_of
+from zoo.health.levels import depth_ratios, settled, start_of, traction_of
 from zoo.health.loss_rules import loss_spikes, no_traction
 
 
@@ -48,7 +48,7 @@ def exploding_gradients(
         history: What was measured.
         loss_growth: Factor by which the loss grew over its start.
         weight_growth: Factor by which a layer's weights grew over their first record, where the
-            loss did not fall, too.
+            training gained little by it.
         gradient_growth: Factor by which the gradients grew over their first records.
         depth_ratio: Gradients of the first layers over those of the last ones.
         update: Norm of an update over that of the weights.
@@ -122,7 +122,7 @@ def _of_weights(
     row, column = np.unravel_index(np.argmax(growth), growth.shape)
     if growth[row, column] > weight_growth:
         times = f"{growth[row, column]:.3g} times its first norm"
-        counts = not settled(history.loss, start_of(history.loss))
+        counts = traction_of(history) < 0.2 or no_traction(history) is not None
         yield Sign("growing weights", times, names[column], int(history.steps[row]), counts)
 
 
