@@ -52,7 +52,7 @@ class OneOutput:
         loss: The loss, in training mode; or in inference mode, where it is lower there and that
             makes a difference.
         of_mean: The lowest loss found if one output were given for every example: the mean of
-            the outputs, the mean of the other targets, or their logits.
+            the outputs, the mean of the targets, or its logits.
     """
 
     steps: list[int] = dataclasses.field(default_factory=list)
