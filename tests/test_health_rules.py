@@ -95,8 +95,12 @@ LOW = np.concatenate([np.geomspace(5.0, 0.69, 50), np.full(150, 0.69)])  # what 
         (LOW, None, {}),
         (LOW * 1e14, (1.38e14, 0.69), {"no_traction": "warning"}),
         (np.append(LOW[:120], np.geomspace(0.69, 0.5, 80)), (0.69, 0.69), {}),
+        (np.geomspace(5.0, 2.0, 200), (3.0, 0.69), {}),
     ],
-    ids=["one output", "hardly better", "better", "not measured", "far above", "falls since"],
+    ids=[
+        *("one output", "hardly better", "better", "not measured", "far above"),
+        *("falls since", "still falls"),
+    ],
 )
 def test_a_loss_that_falls_to_what_one_output_costs(losses, one_output, found, scale):
     made = history(losses, flat(), scale=scale, one_output=one_output)
@@ -161,6 +165,13 @@ def test_targets_beyond_the_last_activation_are_saturated_units():
     assert (finding.name, finding.severity) == ("saturated_units", "warning")
     assert finding.evidence.startswith("50% of the targets, which are -2 to 3, are beyond")
     assert names(made, saturated_units={"targets": 0.6}) == {}
+
+
+def test_of_a_training_that_tells_no_loss_only_what_was_measured_is_said():
+    made = history(np.full(200, np.nan), fading(0.1))
+    made.time_gradients["rnn"] = TimeGradients([101], [list(np.geomspace(1e-9, 1, 50))])
+    assert names(made) == {"vanishing_gradients": "warning"}
+    assert names(history(np.full(200, np.nan), flat())) == {}
 
 
 def test_the_first_value_that_is_not_finite():

@@ -84,7 +84,10 @@ def first_broken(
         trainable = [own.get(column, value) for column, value in enumerate(trainable)]
     trainable = [ops.convert_to_tensor(value) for value in trainable]
     x = keras.tree.map_structure(ops.convert_to_tensor, x)
-    layer = probe.first_broken_layer(tap.model, (trainable, others), x)
+    try:
+        layer = probe.first_broken_layer(tap.model, (trainable, others), x)
+    except Exception:  # as of a model that takes other inputs than its train step does
+        return NonFinite(0, "loss", None, names)
     if kept.weights is None:
         return NonFinite(0, "output with older weights" if layer else "loss", layer, names)
     if layer is None:

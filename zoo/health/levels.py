@@ -25,8 +25,10 @@ def settled(losses: np.ndarray, start: float) -> bool:
 
 
 def traction_of(history: History) -> float:
-    """Give the share of the first losses by which the last ones are lower."""
+    """Give the share of the first losses by which the last ones are lower; NaN if none is known."""
     losses = history.loss
+    if not np.isfinite(losses).any() and history.non_finite is None:
+        return np.nan
     start = start_of(losses)
     last = losses[-max(5, len(losses) // 10) :]
     if not start or not len(last) or not np.isfinite(last).all():
@@ -37,8 +39,8 @@ def traction_of(history: History) -> float:
 def gain_over_one_output(history: History, steps: float) -> float:
     """Give the share by which the loss is lower than that of one output for all.
 
-    It is that of the last look, with what the losses fell since, and what they would fall if they
-    went on as in the second half of the training; infinity where nobody looked after so many steps.
+    It is that of the last look, with what the losses fell since; infinity where nobody looked after
+    so many steps.
     """
     measured, losses = history.one_output, history.loss
     if not measured.steps or measured.steps[-1] < steps:
@@ -47,11 +49,10 @@ def gain_over_one_output(history: History, steps: float) -> float:
     since = losses[history.loss_steps >= measured.steps[-1]]
     if not len(since) or not level:
         return np.inf
-    fell = _fall(since) + _fall(losses[len(losses) // 2 :])
-    return float((level - loss + fell * abs(loss)) / abs(level))
+    return float((level - loss + fall_of(since) * abs(loss)) / abs(level))
 
 
-def _fall(losses: np.ndarray) -> float:
+def fall_of(losses: np.ndarray) -> float:
     """Give the share of the first of some losses by which the last ones are lower, or 0."""
     ends = max(5, len(losses) // 10)
     first, last = np.median(losses[:ends]), np.median(losses[-ends:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,6 +56,14 @@ class Looks:
         self._next = max(step + BETWEEN_LOOKS, step * 2)
         if self._examples is None:
             return
+        try:
+            self._look_inside(step, state)
+        except Exception as error:  # as of a model that takes other inputs than its train step does
+            self._examples = None
+            why = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            warnings.warn(f"GradientHealth cannot look inside this model: {why}", stacklevel=2)
+
+    def _look_inside(self, step: int, state: Any) -> None:
         trainable, others = self.tap.weights(state)
         if state is None:
             metrics = [variable.value for variable in self.tap.model.metrics_variables]

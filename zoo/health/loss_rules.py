@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.health.findings import Finding
 from zoo.health.history import History
-from zoo.health.levels import gain_over_one_output, moves_of, start_of, traction_of
+from zoo.health.levels import fall_of, gain_over_one_output, moves_of, start_of, traction_of
 
 
 def loss_spikes(history: History, *, factor: float = 3.0, count: float = 3) -> Finding | None:
@@ -38,6 +38,7 @@ def no_traction(
     steps: float = 100,
     update: float = 1e-5,
     gain: float = 0.04,
+    late_fall: float = 0.1,
 ) -> Finding | None:
     """Tell whether the loss on the training data does not fall, or ends no lower than a constant's.
 
@@ -49,6 +50,8 @@ def no_traction(
             does so by chance.
         gain: Share by which the loss is to be lower than that of one output for all examples, or
             to fall after it was measured.
+        late_fall: Share by which the loss may fall in the second half of the steps, from which on
+            it may still be higher than that.
     """
     losses = history.loss
     if len(losses) < steps or not np.isfinite(losses).all():
@@ -60,7 +63,10 @@ def no_traction(
     if traction < fall or (typical < update and traction <= 0.2):
         if typical < update:
             evidence += f"; updates are {typical:.2g} times the weights"
-    elif gain_over_one_output(history, steps) < gain:
+    elif (
+        gain_over_one_output(history, steps) < gain
+        and fall_of(losses[len(losses) // 2 :]) < late_fall
+    ):
         measured = history.one_output
         evidence += (
             f"; in step {measured.steps[-1]} it was {measured.loss[-1]:.3g}, and "

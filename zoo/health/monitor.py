@@ -229,17 +229,18 @@ class GradientHealth(keras.callbacks.Callback):
         history = self.history
         self._looks.take_examples(batch)
         # Keras's `convert_to_numpy` takes longer than the rest of this.
-        loss = float(measured["loss"] if "loss" in measured else logs.get("loss", math.nan))
-        history.add_loss(loss)
+        known = measured["loss"] if "loss" in measured else logs.get("loss")
+        history.add_loss(math.nan if known is None else float(known))
+        has_loss = known is None or math.isfinite(known)  # a train step of one's own may give none
         is_finite = bool(measured.get("finite", True))
-        if not is_finite and math.isfinite(loss) and "scale" in measured:
+        if not is_finite and has_loss and "scale" in measured:
             self._in_a_row += 1
             history.skipped += 1
             is_finite = self._in_a_row < SKIPPED_IN_A_ROW
         else:
             self._in_a_row = 0
-        if not (is_finite and math.isfinite(loss)) and history.non_finite is None:
-            self._alarm(step, batch, math.isfinite(loss), measured)
+        if not (is_finite and has_loss) and history.non_finite is None:
+            self._alarm(step, batch, has_loss, measured)
         elif bool(measured.get("due", False)) and bool(measured.get("finite", True)):
             self._record(step, measured)
         if history.non_finite is None:

@@ -124,7 +124,7 @@ def vanishing_gradients(
             return Finding("vanishing_gradients", "warning", layer, step, evidence)
     for layer, measured in history.time_gradients.items():
         norms = np.array(measured.norms[-1])
-        if len(norms) < 10 or not norms.max() > 0 or traction > 0.2:
+        if len(norms) < 10 or not norms.max() > 0 or not traction <= 0.2:
             continue
         first = float(np.median(norms[: max(1, len(norms) // 10)]) / norms.max())
         if first < time_ratio:
@@ -178,7 +178,7 @@ def saturated_units(
     last = {name: units.saturated[-1] for name, units in history.units.items() if units.saturated}
     layer = max(last, key=last.__getitem__) if last else None
     traction = traction_of(history)
-    if layer is not None and last[layer] >= share and traction < fall:
+    if layer is not None and last[layer] >= share and not traction >= fall:
         is_hopeless = last[layer] >= hopeless_share and traction < 0.1
         units = history.units[layer]
         evidence = f"{last[layer]:.0%} of the outputs were at the flat ends of {units.kind}"
