@@ -59,10 +59,11 @@ def test_what_cannot_be_measured_is_no_finding():
     assert monitor.report.findings == ()
     assert monitor.history.last_step == 120
     assert np.isnan(monitor.history.loss).all()
-    assert "no gradient came to `model.optimizer`" in str(monitor.report)
+    assert "no gradients were measured" in str(monitor.report)
     told = [str(one.message) for one in said if "GradientHealth" in str(one.message)]
-    assert len(told) == 1
+    assert len(told) == 2
     assert "cannot look inside this model: ValueError" in told[0]
+    assert "measured no gradients" in told[1]
 
 
 class Plain(keras.Model):

@@ -201,7 +201,14 @@ class GradientHealth(keras.callbacks.Callback):
         if self._active:
             self._safely(self._examine_waiting)
             self._safely(self._writer.end, self)
+            self._require_gradients()
         self._state = self._looks = None
+
+    def _require_gradients(self) -> None:
+        """Say so where a train step of one's own updates by other optimizers."""
+        if self.step and self._tap is not None and not self._tap.has_gradients:
+            why = "the train step gives none to `model.optimizer`"
+            warnings.warn(f"GradientHealth measured no gradients: {why}.", stacklevel=2)
 
     def _safely(self, do: Any, *args: Any) -> None:
         """Do something of which no error may end the training."""

@@ -100,7 +100,7 @@ class Report:
         layers = len(set(history.layers))
         lines = [f"Gradient health of {history.last_step} steps, {layers} layers with weights:"]
         if not len(history.steps):
-            lines.append("  no gradient came to `model.optimizer`, so none was measured.")
+            lines.append("  no gradients were measured.")
         if not self.findings:
             lines.append("  nothing found.")
         for finding in self.findings:

@@ -52,6 +52,7 @@ class Tap:
         self._patched: list[tuple[Any, str]] = []
         self.params: Any = None
         self.is_open = False  # whether it is in the train step, or waits to be
+        self.has_gradients = False  # whether any came to the optimizer
 
     def read(self, measured: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
         """Give the norms of gradients and samples of weights that a step measured."""
@@ -238,6 +239,7 @@ class Tap:
         used = [row for row in rows if row[0] is not None and row[1] is not None]
         if not used:
             return
+        self.has_gradients = True
         self.layout.choose([column for column, _, _ in used])
         gradients, weights = [row[1] for row in used], [row[2] for row in used]
         shapes = [tuple(weight.shape) for weight in weights]
