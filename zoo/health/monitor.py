@@ -41,7 +41,9 @@ class GradientHealth(keras.callbacks.Callback):
     On the backends TensorFlow and JAX. Where there is nothing to watch (no trainable weights, an
     optimizer without `apply`, copies of a model on several devices of TensorFlow, or the backend
     PyTorch), and where something of its own fails, it says so once, and the training goes on
-    without it.
+    without it. So it does where a train step of your own updates by other optimizers than
+    `model.optimizer`, whose gradients it does not see, or takes batches that `call` cannot take,
+    of which it then sees no units.
 
     Args:
         every: Number of updates from one record to the next, at least 1.
