@@ -13,18 +13,19 @@ import zoo
 from zoo.health.history import History
 
 
-def one_output_of(model, y=Y, steps=101):
-    """What a training of so many steps, at a rate that changes nothing, measures of its loss."""
+def monitor_of(model, x=X, y=Y, loss=LOSS, steps=101):
+    """What a monitor saw of a training of so many steps, at a rate that changes nothing."""
     monitor = zoo.GradientHealth()
-    model.compile(keras.optimizers.SGD(0.0), LOSS)
-    x, y = (np.resize(of, (16 * steps, *of.shape[1:])) for of in (X, y))
+    model.compile(keras.optimizers.SGD(0.0), loss)
+    x = np.resize(x, (16 * steps, *x.shape[1:]))
+    y = np.resize(y, (16 * steps, *y.shape[1:]))
     model.fit(x, y, batch_size=16, shuffle=False, verbose=0, callbacks=[monitor])
-    return monitor.history.one_output
+    return monitor
 
 
 def test_the_loss_is_set_beside_that_of_one_output_for_all():
     model = net()
-    found = one_output_of(model)
+    found = monitor_of(model).history.one_output
     outputs = np.array(ops.convert_to_numpy(model(X[:16])))
     own = -np.log(outputs[np.arange(16), Y[:16]]).mean()
     of_mean = -np.log(outputs.mean(axis=0)[Y[:16]]).mean()
@@ -39,7 +40,7 @@ def test_the_loss_is_set_beside_that_of_one_output_for_all():
 def test_a_dead_net_costs_what_one_output_does():
     model = net()
     model.get_layer("first").set_weights([np.zeros((6, 8)), np.full(8, -1.0)])
-    found = one_output_of(model)
+    found = monitor_of(model).history.one_output
     assert found.steps == [101]
     assert found.loss == pytest.approx(found.of_mean)
 
@@ -52,20 +53,13 @@ class OfWeights(keras.Model):
 
 
 def test_a_loss_is_set_beside_none_where_that_tells_nothing():
-    assert one_output_of(net(), steps=100).steps == []  # too early
-    assert one_output_of(net(), y=np.zeros_like(Y)).steps == []  # any output may do for all
     inner = net()
-    assert one_output_of(OfWeights(inner.inputs, inner.outputs)).steps == []
-
-
-def monitor_of(model, x, y, loss, steps=101, **options):
-    """What a monitor saw of a training in which nothing changes."""
-    monitor = zoo.GradientHealth()
-    model.compile(keras.optimizers.SGD(0.0), loss)
-    x = np.resize(x, (16 * steps, *x.shape[1:]))
-    y = np.resize(y, (16 * steps, *y.shape[1:]))
-    model.fit(x, y, batch_size=16, shuffle=False, verbose=0, callbacks=[monitor], **options)
-    return monitor
+    for monitor in (
+        monitor_of(net(), steps=100),  # too early
+        monitor_of(net(), y=np.zeros_like(Y)),  # any output may do for all
+        monitor_of(OfWeights(inner.inputs, inner.outputs)),
+    ):
+        assert monitor.history.one_output.steps == []
 
 
 def ends_in(*last):
