@@ -132,17 +132,17 @@ def mended(case: str, seed: int, directory: Path) -> mending.Mended:
 
 def judged(case: str, seed: int, order: int | None) -> dict[str, Any]:
     """Mend one training, with the remedies in their order or in a random one."""
-    remedies = dict(REMEDIES)
+    ordered = mending.REMEDIES, mending.in_order
     if order is not None:
         shuffle = random.Random(f"{order} {seed} {case}")
-        remedies = {name: tuple(shuffle.sample(of, len(of))) for name, of in REMEDIES.items()}
+        mending.REMEDIES = {n: tuple(shuffle.sample(of, len(of))) for n, of in REMEDIES.items()}
+        mending.in_order = lambda remedies, history: remedies
     with tempfile.TemporaryDirectory() as directory:
         goal = healthy_score(case, seed)
-        mending.REMEDIES = remedies
         try:
             found = mended(case, seed, Path(directory, "mended"))
         finally:
-            mending.REMEDIES = REMEDIES
+            mending.REMEDIES, mending.in_order = ordered
     kept = [attempt for attempt in found.attempts if attempt.kept]
     score = kept[-1].score if kept else found.before
     return {

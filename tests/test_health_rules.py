@@ -8,7 +8,7 @@ import pytest
 from zoo.health import History, Report, judge
 from zoo.health.exploding import exploding_signs
 from zoo.health.history import NonFinite, OneOutput, OutOfReach, TimeGradients, Units
-from zoo.health.remedies import REMEDIES
+from zoo.health.remedies import REMEDIES, in_order
 from zoo.health.rules import RULES
 
 LAYERS = 10
@@ -262,6 +262,39 @@ def test_what_brings_an_explosion_about_is_mended_first(name):
         "global_clipnorm=1.0",
     ]
     assert calls("relu", "he_normal")[0] == "global_clipnorm=1.0"
+
+
+@pytest.mark.parametrize(
+    ("update", "first", "last"),
+    [
+        (2.0, "learning_rate * 0.001", "learning_rate * 10"),
+        (0.1, "learning_rate * 0.1", "learning_rate * 10"),
+        (3e-3, "learning_rate * 0.1", ""),  # as they are listed
+        (1e-6, "learning_rate * 10", "learning_rate * 0.001"),
+        (np.nan, "learning_rate * 0.1", ""),
+    ],
+)
+def test_the_rate_that_makes_updates_usual_is_tried_first(update, first, last):
+    made = History(("a", "b", "c"), ("a", "b", "c"), (64,) * 3)
+    for ratio in ([update] * 3, [update / 100, update, np.inf]):
+        made.add(1, np.ones(3), np.ones(3), np.array(ratio))
+    listed = REMEDIES["no_traction"]
+    calls = [remedy.call for remedy in in_order(listed, made)]
+    assert sorted(calls) == sorted(remedy.call for remedy in listed)
+    assert (calls[0], calls[-1]) == (first, last)
+
+
+def test_what_brings_an_explosion_about_comes_before_any_rate():
+    made = History(("a",), ("a",), (64,))
+    made.add(1, np.ones(1), np.ones(1), np.array([5.0]))
+    calls = [remedy.call for remedy in in_order(REMEDIES["exploding_gradients"], made)]
+    assert calls[:5] == [
+        "activation='relu'",
+        "kernel_initializer='glorot_uniform'",
+        "learning_rate * 0.001",
+        "learning_rate * 0.1",
+        "global_clipnorm=1.0",
+    ]
 
 
 def test_reports_come_back_from_disk(tmp_path):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from zoo.health.history import History, kernels
+
+USUAL_UPDATE = 3e-3  # norm of an update over that of the weights
 SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 UNSCALED = ("ones", "zeros", "random_normal", "random_uniform", "truncated_normal")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Remedy:
     """A change of what a model is built with, or of what its training is told.
 
@@ -128,3 +135,39 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     ),
 }
 """Remedies by the name of a finding; those for a value that brings it about come first."""
+
+
+def in_order(remedies: Sequence[Remedy], history: History) -> tuple[Remedy, ...]:
+    """Put remedies in the order in which they are worth trying, by what was measured.
+
+    Where updates are far from what is usual, the learning rate that would make them so comes before
+    other rates and before clipping, and rates that would take them farther away come last.
+
+    Args:
+        remedies: Those of a finding.
+        history: What was measured in the training.
+
+    Example:
+        >>> history = History(("dense/kernel",), ("dense",), (64,))
+        >>> history.add(1, np.array([9.0]), np.array([8.0]), np.array([2.0]))  # twice the weights
+        >>> [remedy.call for remedy in in_order((CLIP, LOWER_RATE, MUCH_LOWER_RATE), history)]
+        ['learning_rate * 0.001', 'learning_rate * 0.1', 'global_clipnorm=1.0']
+    """
+    wanted = _wanted_factor(history)
+    rates = {remedy: remedy.factors["learning_rate"] for remedy in remedies if remedy.factors}
+    if not 0 < wanted < 0.1 and not 10 < wanted < math.inf:
+        return tuple(remedies)
+    near = [remedy for remedy, factor in rates.items() if (factor < 1) == (wanted < 1)]
+    near.sort(key=lambda remedy: abs(math.log(rates[remedy] / wanted)))
+    away = [remedy for remedy in rates if remedy not in near]
+    before = list(itertools.takewhile(lambda one: one not in (CLIP, *rates), remedies))
+    after = [remedy for remedy in remedies if remedy not in (*before, *rates)]
+    return (*before, *near, *after, *away)
+
+
+def _wanted_factor(history: History) -> float:
+    """Give the factor of the learning rate that makes the largest updates usual; NaN if unknown."""
+    ratios = history.update_ratio[:, kernels(history)]
+    ratios = np.where(np.isfinite(ratios), ratios, 0.0)
+    largest = float(np.median(ratios.max(axis=0))) if ratios.size else 0.0
+    return USUAL_UPDATE / largest if largest > 0 else math.nan

@@ -11,7 +11,7 @@ from typing import Any
 from zoo.health.exploding import Sign, exploding_signs
 from zoo.health.findings import Finding
 from zoo.health.history import History
-from zoo.health.remedies import REMEDIES
+from zoo.health.remedies import REMEDIES, in_order
 from zoo.health.rules import judge
 from zoo.records import read_json, refusing_damage, write_json
 
@@ -106,5 +106,6 @@ class Report:
         for finding in self.findings:
             lines.append(f"  {finding}")
             if finding.severity != "info":
-                lines.append(f"    try: {'; '.join(map(str, REMEDIES[finding.name][:4]))}")
+                remedies = in_order(REMEDIES[finding.name], history)[:4]
+                lines.append(f"    try: {'; '.join(map(str, remedies))}")
         return "\n".join(lines)

@@ -16,7 +16,7 @@ from zoo import tasks
 from zoo.arguments import integer, mapping
 from zoo.data.dataset import Dataset, require_dataset
 from zoo.health import Finding, Report
-from zoo.health.remedies import REMEDIES, Remedy
+from zoo.health.remedies import REMEDIES, Remedy, in_order
 from zoo.records import CONFIG, read_record, require_free
 from zoo.registry import entry
 from zoo.training.recipe import Recipe
@@ -125,9 +125,9 @@ def mend(
 ) -> Mended:
     """Try remedies for what the monitor found in a training, one by one, and keep what helps.
 
-    Each remedy of each finding, in the order of `zoo.health.remedies.REMEDIES`, is a change of a
-    builder's argument or of the recipe. The model is trained anew with it, and the change is kept
-    only if the finding clears and the task's objective on the validation part improves.
+    Each remedy of each finding, in the order of `zoo.health.remedies`, is a change of a builder's
+    argument or of the recipe. The model is trained anew with it, and the change is kept only if the
+    finding clears and the task's objective on the validation part improves.
 
     Args:
         run: A run, its directory (also of a training that failed), or what is to be trained:
@@ -166,29 +166,29 @@ def mend(
     path = Path(directory)
     if isinstance(run, Mapping):
         plan = _plan_told(run, data)
-        findings, before, _ = _train(plan, data, path / "0")
+        health, before, _ = _train(plan, data, path / "0")
     else:
-        plan, findings, before = _as_it_was(run, data)
+        plan, health, before = _as_it_was(run, data)
     score, kept_run = before, None
     attempts: list[Attempt] = []
     tried: set[tuple[str, str]] = set()
     for number in track(
         range(1, max_attempts + 1), "mending", disable=verbose == 0, transient=True
     ):
-        step = _next(plan, findings, tried)
+        step = _next(plan, health, tried)
         if step is None:
             break
         against, remedy, changed = step
         tried.add((against, remedy.words))
         found, reached, outcome = _train(changed, data, path / str(number))
-        kept = not _has(found, against) and _improves(plan.task, reached, score)
+        kept = not _has(found.findings, against) and _improves(plan.task, reached, score)
         error = None if isinstance(outcome, Run) else outcome
         where = path / str(number)
-        attempts.append(Attempt(remedy, against, found, reached, kept, where, error))
+        attempts.append(Attempt(remedy, against, found.findings, reached, kept, where, error))
         if kept:
-            plan, findings, score = changed, found, reached
+            plan, health, score = changed, found, reached
             kept_run = outcome if isinstance(outcome, Run) else None
-    return Mended(plan, kept_run, plan.task.objective, before, tuple(attempts), findings)
+    return Mended(plan, kept_run, plan.task.objective, before, tuple(attempts), health.findings)
 
 
 def _plan_told(told: Mapping[str, Any], data: Dataset) -> Plan:
@@ -205,7 +205,7 @@ def _plan_told(told: Mapping[str, Any], data: Dataset) -> Plan:
 
 def _as_it_was(
     run: Run | str | os.PathLike[str], data: Dataset
-) -> tuple[Plan, tuple[Finding, ...], float | None]:
+) -> tuple[Plan, Report, float | None]:
     """Read what a run was told, what was found in it, and its objective, if it came to its end."""
     if not isinstance(run, Run | str | os.PathLike):
         raise ValueError(f"`run` must be a run, its directory or a dictionary, received {run!r}.")
@@ -218,7 +218,7 @@ def _as_it_was(
     plan = Plan(config["model"], arguments, task, Recipe.from_config(config["recipe"]))
     ended = (where / METRICS).exists()
     score = load_run(where).history[task.objective][-1] if ended else None
-    return plan, Report.load(where / HEALTH).findings, score
+    return plan, Report.load(where / HEALTH), score
 
 
 def _require_registered(model: Any, is_own: bool) -> None:
@@ -229,10 +229,8 @@ def _require_registered(model: Any, is_own: bool) -> None:
         )
 
 
-def _train(
-    plan: Plan, data: Dataset, directory: Path
-) -> tuple[tuple[Finding, ...], float | None, Run | str]:
-    """Train, and give the findings, the objective, and the run or why there is none."""
+def _train(plan: Plan, data: Dataset, directory: Path) -> tuple[Report, float | None, Run | str]:
+    """Train, and give what was found, the objective, and the run or why there is none."""
     try:
         with warnings.catch_warnings():  # each attempt's findings are in what is returned
             warnings.simplefilter("ignore", UserWarning)
@@ -246,16 +244,16 @@ def _train(
                 verbose=0,
             )
     except FloatingPointError as error:
-        return Report.load(directory / HEALTH).findings, None, str(error)
-    return run.health.findings, run.history[plan.task.objective][-1], run
+        return Report.load(directory / HEALTH), None, str(error)
+    return run.health, run.history[plan.task.objective][-1], run
 
 
 def _next(
-    plan: Plan, findings: tuple[Finding, ...], tried: set[tuple[str, str]]
+    plan: Plan, health: Report, tried: set[tuple[str, str]]
 ) -> tuple[str, Remedy, Plan] | None:
     """Give the next remedy that changes something, the finding it is for, and the new plan."""
-    for finding in _serious(findings):
-        for remedy in REMEDIES[finding.name]:
+    for finding in _serious(health.findings):
+        for remedy in in_order(REMEDIES[finding.name], health.history):
             changed = plan.with_remedy(remedy)
             if changed is not None and (finding.name, remedy.words) not in tried:
                 return finding.name, remedy, changed
