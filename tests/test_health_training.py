@@ -156,10 +156,10 @@ def test_what_does_not_help_is_not_kept(ill, digits, tmp_path):
     assert kept  # a remedy for recurrent nets, which an mlp has no argument for
     told = {"model": "mlp_tiny", "epochs": 6, "learning_rate": 1e-7}
     mended = zoo.mend(told, digits, directory=tmp_path / "mended", max_attempts=1, verbose=0)
-    lower = mended.attempts[0]
-    assert lower.against == "no_traction"
-    assert lower.remedy.factors == {"learning_rate": 0.1}
-    assert not lower.kept
+    higher = mended.attempts[0]
+    assert higher.against == "no_traction"
+    assert higher.remedy.factors == {"learning_rate": 10.0}  # as the updates ask for
+    assert not higher.kept  # as these ask for still more
     assert mended.run is None
     assert not mended.is_healthy
 
