@@ -268,8 +268,8 @@ def test_what_brings_an_explosion_about_is_mended_first(name):
     ("update", "first", "last"),
     [
         (2.0, "learning_rate * 0.001", "learning_rate * 10"),
-        (0.1, "learning_rate * 0.1", "learning_rate * 10"),
-        (3e-3, "learning_rate * 0.1", ""),  # as they are listed
+        (0.3, "learning_rate * 0.1", "learning_rate * 10"),
+        (0.01, "learning_rate * 0.1", ""),  # as they are listed
         (1e-6, "learning_rate * 10", "learning_rate * 0.001"),
         (np.nan, "learning_rate * 0.1", ""),
     ],
