@@ -12,8 +12,8 @@ import numpy as np
 
 from zoo.health.history import History, kernels
 
-# Norm of a layer's largest update over that of its weights: of 159 healthy trainings, of the half of
-# `benchmarks/health.py` that sets thresholds, the median is 0.012, and nine in ten have 0.004 to 0.05.
+# Norm of a layer's largest update over that of its weights: of 159 healthy trainings, of the half
+# of `benchmarks/health.py` that sets thresholds, the median is 0.012; nine in ten: 0.004 to 0.05.
 USUAL_UPDATE = 0.01
 SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 UNSCALED = ("ones", "zeros", "random_normal", "random_uniform", "truncated_normal")
