@@ -99,6 +99,7 @@ class GradientHealth(keras.callbacks.Callback):
         self._recorder: Any = None
         self._looks: Any = None
         self._active = self._goes_on = False
+        self._before = 0  # steps before this `fit`
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GradientHealth:
         """Give a fresh monitor with the same arguments, as Keras Tuner wants one for each trial."""
@@ -156,7 +157,7 @@ class GradientHealth(keras.callbacks.Callback):
             self.history.go_on()
         else:
             self.history = history
-        self.step = self.history.last_step
+        self.step = self._before = self.history.last_step
         self._next_verdict = self.step + BETWEEN_VERDICTS
         self._active = True
         tap.open(self.params)
@@ -208,7 +209,8 @@ class GradientHealth(keras.callbacks.Callback):
 
     def _require_gradients(self) -> None:
         """Say so where a train step of one's own updates by other optimizers."""
-        if self.step and self._tap is not None and not self._tap.has_gradients:
+        has_steps = self.step > self._before
+        if has_steps and self._tap is not None and not self._tap.has_gradients:
             why = "the train step gives none to `model.optimizer`"
             warnings.warn(f"GradientHealth measured no gradients: {why}.", stacklevel=2)
 
