@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 RNG = np.random.default_rng(0)
 X = RNG.random((104, 6)).astype("float32")  # 104 / 16: the last batch is smaller
@@ -23,6 +23,12 @@ def fitted(model, callbacks=(), optimizer=None, epochs=3, x=X, y=Y, **options):
     model.compile(optimizer or keras.optimizers.Adam(0.01), LOSS, **options)
     model.fit(x, y, batch_size=16, epochs=epochs, verbose=0, callbacks=list(callbacks), **fit)
     return model
+
+
+def state(model):
+    return [
+        np.array(ops.convert_to_numpy(v)) for v in [*model.variables, *model.optimizer.variables]
+    ]
 
 
 CASES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["monitor", "measures", "targets"])
+@pytest.mark.parametrize("name", ["monitor", "unbuilt", "measures", "targets"])
 def test_the_monitor_on_jax(name):
     tests = Path(__file__).with_name(f"test_health_{name}.py")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests]

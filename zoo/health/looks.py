@@ -60,7 +60,7 @@ class Looks:
             self._look_inside(step, state)
         except Exception as error:  # as of a model that takes other inputs than its train step does
             self._examples = None
-            why = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
             warnings.warn(f"GradientHealth cannot look inside this model: {why}", stacklevel=2)
 
     def _look_inside(self, step: int, state: Any) -> None:
